@@ -1,0 +1,14 @@
+//! What the API and the workers must agree on: the job, where it is kept, how its readiness is
+//! announced, and the settings that choose between the two modes.
+//!
+//! An item belongs here only if the API *and* the worker use it.
+
+pub mod backend;
+pub mod clock;
+pub mod job;
+pub mod kind;
+pub mod queue;
+pub mod settings;
+pub mod signal;
+pub mod store;
+pub mod timestamp;

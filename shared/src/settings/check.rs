@@ -1,0 +1,199 @@
+//! What makes readable settings wrong.
+
+use secrecy::ExposeSecret;
+
+use super::{AuthMode, Settings, SettingsError};
+
+/// Shorter keys can be guessed.
+const SHORTEST_ADMIN_KEY: usize = 16;
+
+impl Settings {
+    /// Refuses values out of range and settings that contradict one another, all at once.
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        let mut wrong = Vec::new();
+        self.check_ranges(&mut wrong);
+        self.check_addresses(&mut wrong);
+        self.check_auth(&mut wrong);
+        self.check_commands(&mut wrong);
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(SettingsError::Wrong(wrong))
+        }
+    }
+
+    fn check_ranges(&self, wrong: &mut Vec<String>) {
+        let mut range = |name: &str, value: f64, least: f64, most: f64| {
+            if !(least..=most).contains(&value) {
+                wrong.push(format!("{name} is {value}, it goes from {least} to {most}"));
+            }
+        };
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "compared with small bounds only"
+        )]
+        let number = |value: usize| value as f64;
+        range(
+            "jobs.max_attempts",
+            f64::from(self.jobs.max_attempts),
+            1.0,
+            1_000.0,
+        );
+        range(
+            "jobs.backoff.base_s",
+            self.jobs.backoff.base_s,
+            0.001,
+            86_400.0,
+        );
+        range(
+            "jobs.backoff.cap_s",
+            self.jobs.backoff.cap_s,
+            self.jobs.backoff.base_s,
+            86_400.0,
+        );
+        range(
+            "worker.concurrency",
+            number(self.worker.concurrency),
+            1.0,
+            1_000_000.0,
+        );
+        range(
+            "worker.lease_s",
+            self.worker.lease().as_secs_f64(),
+            1.0,
+            3_600.0,
+        );
+        range(
+            "worker.grace_s",
+            self.worker.grace().as_secs_f64(),
+            0.0,
+            86_400.0,
+        );
+        range(
+            "worker.cancel_grace_s",
+            self.worker.cancel_grace().as_secs_f64(),
+            0.0,
+            3_600.0,
+        );
+        range("keepers.sweep_s", self.keepers.sweep_s, 0.05, 60.0);
+        range(
+            "keepers.hint_grace_s",
+            self.keepers.hint_grace_s,
+            0.1,
+            600.0,
+        );
+        range(
+            "store.connections",
+            f64::from(self.store.connections),
+            2.0,
+            1_000.0,
+        );
+        range("store.deadline_s", self.store.deadline_s, 0.1, 60.0);
+        range("store.committers", number(self.store.committers), 1.0, 64.0);
+        range(
+            "store.largest_group",
+            number(self.store.largest_group),
+            1.0,
+            1_000.0,
+        );
+        range("redis.deadline_s", self.redis.deadline_s, 0.1, 60.0);
+        range(
+            "limits.body_bytes",
+            number(self.limits.body_bytes),
+            1_024.0,
+            1_073_741_824.0,
+        );
+        range(
+            "limits.connections",
+            number(self.limits.connections),
+            1.0,
+            1_000_000.0,
+        );
+    }
+
+    fn check_addresses(&self, wrong: &mut Vec<String>) {
+        if let Some(url) = &self.database_url {
+            let scheme = url.expose_secret().split(':').next().unwrap_or_default();
+            if !["postgres", "postgresql", "sqlite"].contains(&scheme) {
+                wrong.push(format!(
+                    "DATABASE_URL (database_url) begins with {scheme:?}, it must be \
+                     postgres://… or sqlite://…"
+                ));
+            }
+        }
+        if let Some(url) = &self.redis_url {
+            let scheme = url.expose_secret().split(':').next().unwrap_or_default();
+            if !["redis", "rediss"].contains(&scheme) {
+                wrong.push(format!(
+                    "REDIS_URL (redis_url) begins with {scheme:?}, it must be redis://… or rediss://…"
+                ));
+            }
+        }
+        let prefix = &self.redis.prefix;
+        if prefix.is_empty() || prefix.contains(['{', '}', ' ']) || prefix.len() > 64 {
+            wrong.push(format!(
+                "redis.prefix is {prefix:?}, it must be 1 to 64 characters without braces and spaces"
+            ));
+        }
+    }
+
+    fn check_auth(&self, wrong: &mut Vec<String>) {
+        let key = self.auth.admin_key.as_ref();
+        if key.is_some_and(|key| key.expose_secret().len() < SHORTEST_ADMIN_KEY) {
+            wrong.push(format!(
+                "auth.admin_key is too short, it must be at least {SHORTEST_ADMIN_KEY} characters"
+            ));
+        }
+        if self.auth_mode() == AuthMode::Keys && key.is_none() {
+            wrong.push(format!(
+                "listen is {}, so callers need keys, and there is none: set \
+                 COATCHECK_AUTH__ADMIN_KEY, or COATCHECK_AUTH__MODE=open to let everyone in",
+                self.listen
+            ));
+        }
+    }
+
+    fn check_commands(&self, wrong: &mut Vec<String>) {
+        for (name, command) in &self.commands {
+            if !command.program.is_absolute() {
+                wrong.push(format!(
+                    "commands.{name}.program is {:?}, it must be an absolute path",
+                    command.program
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::load_from;
+
+    #[test]
+    fn every_wrong_setting_is_named_with_what_would_be_right() {
+        let error = load_from(
+            "listen = \"0.0.0.0:80\"\n\
+             database_url = \"mysql://x\"\n\
+             worker.lease_s = 0\n\
+             store.committers = 0\n\
+             commands.x.program = \"ls\"",
+        )
+        .unwrap_err()
+        .to_string();
+        for part in [
+            "COATCHECK_AUTH__MODE=open",
+            "postgres://",
+            "worker.lease_s is 0, it goes from 1 to 3600",
+            "store.committers",
+            "commands.x.program",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_address_does_not_show_its_password() {
+        let error = load_from("database_url = \"mysql://me:secret@x\"").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+}

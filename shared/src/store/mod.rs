@@ -1,0 +1,304 @@
+//! The store: where jobs are, and the only truth about them.
+//!
+//! Three traits by who calls them: [`JobStore`] (the API), [`RunStore`] (a worker's runs),
+//! [`KeeperStore`] (dispatcher, rescuer, cleaner). A verb is a move of the state machine, made by
+//! one guarded statement; every implementation passes [`conformance`].
+
+pub mod conformance;
+mod error;
+mod group_commit;
+pub mod postgres;
+pub mod sqlite;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use self::{
+    error::StoreError,
+    group_commit::{GroupCommit, GroupCommitSettings},
+};
+use crate::{
+    job::{
+        Attempt, ClaimedJob, Job, JobFilter, JobId, JobResult, KindName, LeaseId, NewJob, Outcome,
+        Progress, QueueName, State, Tenant, filter::PageRequest,
+    },
+    kind::KindDefinition,
+    queue::{Hint, Lane},
+    timestamp::Timestamp,
+};
+
+/// Everything that is asked of a store.
+pub trait Store: JobStore + RunStore + KeeperStore {}
+
+impl<S: JobStore + RunStore + KeeperStore> Store for S {}
+
+/// What came of asking a job to stop.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CancelOutcome {
+    /// It had not begun, and now never will.
+    Cancelled(Job),
+    /// It runs; its worker is to stop it.
+    Requested(Job),
+    /// It had been cancelled before.
+    AlreadyCancelled(Job),
+    /// It had finished otherwise.
+    Finished(Job),
+}
+
+/// A result's bytes and what they are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResultLookup {
+    /// There is no such job.
+    NoJob,
+    /// The job has no result: it is not finished, or it finished without one.
+    NoResult(Job),
+    /// The result of a job that succeeded.
+    Found {
+        /// The job.
+        job: Job,
+        /// What it left.
+        result: JobResult,
+    },
+}
+
+/// A line that an attempt logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The job.
+    pub job: JobId,
+    /// Which of its attempts.
+    pub attempt: u32,
+    /// The line's place among the attempt's, from 0.
+    pub sequence: u32,
+    /// When it was logged.
+    pub logged_at: Timestamp,
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// What the API asks.
+#[async_trait]
+pub trait JobStore: Send + Sync + 'static {
+    /// The time by the database's clock.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+
+    /// Stores jobs, all or none, and has them on disk when it returns.
+    async fn insert(&self, jobs: Vec<NewJob>) -> Result<(), StoreError>;
+
+    /// A tenant's job, none where it is not there or another's.
+    async fn get(&self, tenant: &Tenant, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// A page of a tenant's jobs, newest first.
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        filter: &JobFilter,
+        page: PageRequest,
+    ) -> Result<Vec<Job>, StoreError>;
+
+    /// The result of a tenant's job.
+    async fn result(&self, tenant: &Tenant, id: JobId) -> Result<ResultLookup, StoreError>;
+
+    /// The attempts of a tenant's job, oldest first; none where there is no such job.
+    async fn attempts(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+    ) -> Result<Option<Vec<Attempt>>, StoreError>;
+
+    /// Up to `limit` of the lines that a tenant's job has logged, oldest first, leaving out the
+    /// first `offset`; none where there is no such job.
+    async fn logs(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Option<Vec<LogLine>>, StoreError>;
+
+    /// `scheduled | queued → cancelled`, or tells the running attempt to stop; none where there
+    /// is no such job.
+    async fn cancel(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Option<CancelOutcome>, StoreError>;
+
+    /// Makes a queue known to every worker. Doing it again does nothing.
+    async fn create_queue(&self, queue: &QueueName) -> Result<(), StoreError>;
+
+    /// Every queue that was ever used.
+    async fn queues(&self) -> Result<Vec<QueueName>, StoreError>;
+
+    /// Every kind that a worker has announced.
+    async fn kinds(&self) -> Result<Vec<KindDefinition>, StoreError>;
+}
+
+/// The end of an attempt, to be recorded.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// The job.
+    pub id: JobId,
+    /// Which of its attempts. With the lease, the fencing token.
+    pub attempt: u32,
+    /// The lease under which it was claimed.
+    pub lease: LeaseId,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What came of recording the end of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishOutcome {
+    /// Recorded, and the job is now in this state.
+    Recorded(State),
+    /// This very attempt's end had been recorded already: the reply of that COMMIT was lost.
+    AlreadyRecorded(State),
+    /// The attempt is no longer the job's newest: what it did is dropped.
+    Stale,
+}
+
+/// What an attempt says of itself while it runs.
+#[derive(Clone, Debug)]
+pub struct ProgressReport {
+    /// The job.
+    pub id: JobId,
+    /// Which of its attempts.
+    pub attempt: u32,
+    /// The lease under which it was claimed.
+    pub lease: LeaseId,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// What a worker asks for the jobs it runs.
+#[async_trait]
+pub trait RunStore: Send + Sync + 'static {
+    /// Announces kinds, replacing what was known of them.
+    async fn announce_kinds(&self, kinds: &[KindDefinition]) -> Result<(), StoreError>;
+
+    /// Opens a worker process's lease for `duration` from now, by the database's clock.
+    async fn open_lease(
+        &self,
+        lease: LeaseId,
+        worker: &str,
+        duration: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Renews a lease for `duration` from now, by the database's clock. False where it has ended:
+    /// an ended lease never comes back.
+    async fn renew_lease(&self, lease: LeaseId, duration: Duration) -> Result<bool, StoreError>;
+
+    /// Ends a lease at once.
+    async fn close_lease(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// `queued → running` for those of `ids` that are queued, of one of `kinds`, and not out of
+    /// time, under a lease that has not ended. The rest were stale hints, or another worker's.
+    async fn claim(
+        &self,
+        lease: LeaseId,
+        ids: &[JobId],
+        kinds: &[KindName],
+        now: Timestamp,
+    ) -> Result<Vec<ClaimedJob>, StoreError>;
+
+    /// Up to `limit` queued jobs of these queues and kinds, by priority, then oldest first. For
+    /// claiming without the queue, while it cannot be reached.
+    async fn oldest_queued(
+        &self,
+        queues: &[QueueName],
+        kinds: &[KindName],
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError>;
+
+    /// Those of `ids` that are queued but of none of `kinds`: another worker's, whose hints have
+    /// to go back.
+    async fn queued_of_other_kinds(
+        &self,
+        ids: &[JobId],
+        kinds: &[KindName],
+    ) -> Result<Vec<Hint>, StoreError>;
+
+    /// Records the ends of attempts, all in one commit; one outcome each, in order.
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError>;
+
+    /// Notes the progress of running attempts; stale ones are dropped.
+    async fn record_progress(&self, reports: &[ProgressReport]) -> Result<(), StoreError>;
+
+    /// Keeps lines that attempts logged. A line kept before is not kept twice.
+    async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError>;
+
+    /// The running jobs of a lease that have been told to stop.
+    async fn cancel_requests(&self, lease: LeaseId) -> Result<Vec<JobId>, StoreError>;
+}
+
+/// What came of a sweep for dead workers' jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rescued {
+    /// Back in their queues.
+    pub requeued: Vec<Hint>,
+    /// At their end: out of attempts, crashed too often, or told to stop.
+    pub ended: Vec<JobId>,
+}
+
+/// What the keepers ask. Every verb is safe to call from any number of processes at once.
+#[async_trait]
+pub trait KeeperStore: Send + Sync + 'static {
+    /// `scheduled → queued` for up to `limit` jobs whose time has come.
+    async fn enqueue_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Hint>, StoreError>;
+
+    /// Since when a job has been queued, or was when it last was; none where it is gone.
+    async fn queued_at(&self, id: JobId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The lanes in which jobs are queued.
+    async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
+
+    /// Up to `limit` jobs of a lane that have been queued since before `before`, oldest first.
+    async fn queued_before(
+        &self,
+        lane: &Lane,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError>;
+
+    /// How many jobs of a queue are queued or scheduled, counting no further than `limit`.
+    async fn count_waiting(&self, queue: &QueueName, limit: u64) -> Result<u64, StoreError>;
+
+    /// `running → queued | failed | cancelled` for up to `limit` jobs whose lease has ended, by
+    /// the database's clock.
+    async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError>;
+
+    /// `scheduled | queued → failed` for up to `limit` jobs that are out of time: not begun by
+    /// their `start_by`, or not finished by their deadline.
+    async fn fail_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError>;
+
+    /// Forgets up to `limit` finished jobs whose retention has ended, with all that belongs to
+    /// them; says how many.
+    async fn delete_expired(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Forgets leases that ended long ago and hold no job.
+    async fn delete_ended_leases(&self) -> Result<u64, StoreError>;
+}
+
+/// Bodies over this many bytes are kept in chunks beside the job's row.
+pub const INLINE_LIMIT: usize = 32 * 1024;
+
+/// The size of a chunk in bytes; the last of a body may be smaller.
+pub const CHUNK_SIZE: usize = 256 * 1024;
+
+/// The chunks of a body that is too large for the row; none for one that is not.
+pub(crate) fn chunks_of(body: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
+    let end = if body.len() > INLINE_LIMIT {
+        body.len()
+    } else {
+        0
+    };
+    (0..end)
+        .step_by(CHUNK_SIZE)
+        .map(move |start| body.slice(start..end.min(start + CHUNK_SIZE)))
+}

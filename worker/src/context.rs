@@ -1,0 +1,136 @@
+//! What a handler knows of its job, and what it can say of it while it runs.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use coatcheck_shared::{
+    clock::{Clock, SynchronisedClock},
+    job::{ClaimedJob, JobId, KindName, Metadata, Progress},
+    store::{LogLine, ProgressReport},
+    timestamp::Timestamp,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Something that a running job says.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// How far it is.
+    Progress(ProgressReport),
+    /// A line of its log.
+    Log(LogLine),
+}
+
+/// One attempt at a job, as its handler sees it.
+pub struct JobContext {
+    job: ClaimedJob,
+    cancellation: CancellationToken,
+    reports: mpsc::Sender<Report>,
+    clock: SynchronisedClock,
+    next_line: AtomicU32,
+}
+
+impl JobContext {
+    pub(crate) fn new(
+        job: ClaimedJob,
+        cancellation: CancellationToken,
+        reports: mpsc::Sender<Report>,
+        clock: SynchronisedClock,
+    ) -> Self {
+        Self {
+            job,
+            cancellation,
+            reports,
+            clock,
+            next_line: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn job(&self) -> &ClaimedJob {
+        &self.job
+    }
+
+    /// The job's identity: the same in each of its attempts.
+    pub fn id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// What is being done.
+    pub fn kind(&self) -> &KindName {
+        &self.job.kind
+    }
+
+    /// The number of this attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.job.attempt
+    }
+
+    /// How many attempts the job has in all.
+    pub fn max_attempts(&self) -> u32 {
+        self.job.max_attempts
+    }
+
+    /// The strings that whoever submitted the job put on it.
+    pub fn metadata(&self) -> &Metadata {
+        &self.job.metadata
+    }
+
+    /// The W3C trace context of the request that submitted the job, to be passed on in calls.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.job.traceparent.as_deref()
+    }
+
+    /// When this attempt is out of time, by its timeout or the job's deadline.
+    pub fn out_of_time_at(&self) -> Option<Timestamp> {
+        let timeout = self
+            .job
+            .timeout
+            .map(|limit| self.job.started_at.after(limit));
+        match (timeout, self.job.deadline_at) {
+            (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
+            (timeout, deadline) => timeout.or(deadline),
+        }
+    }
+
+    /// Fires when the job is to stop: it was cancelled, or its worker is shutting down and the
+    /// grace is over. A handler that stops soon after can still clean up.
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.cancellation
+    }
+
+    /// Says how far the job is: `percent` is clamped to 0 to 100. Of several reports in quick
+    /// succession the last is kept.
+    pub fn progress(&self, percent: f32, message: Option<&str>) {
+        let percent = if percent.is_finite() {
+            percent.clamp(0.0, 100.0)
+        } else {
+            0.0
+        };
+        self.report(Report::Progress(ProgressReport {
+            id: self.job.id,
+            attempt: self.job.attempt,
+            lease: self.job.lease,
+            progress: Progress {
+                percent,
+                message: message.map(|text| text.replace('\0', "\u{fffd}")),
+            },
+        }));
+    }
+
+    /// Adds a line to the attempt's log.
+    pub fn log(&self, text: &str) {
+        self.report(Report::Log(LogLine {
+            job: self.job.id,
+            attempt: self.job.attempt,
+            sequence: self.next_line.fetch_add(1, Ordering::Relaxed),
+            logged_at: self.clock.now(),
+            text: text.replace('\0', "\u{fffd}"),
+        }));
+    }
+
+    /// Reports are best effort: a job never waits because too many of them are on their way.
+    fn report(&self, report: Report) {
+        if self.reports.try_send(report).is_err() {
+            metrics::counter!("coatcheck_reports_dropped_total").increment(1);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Which handler runs which kind: one visible list.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use coatcheck_shared::{
+    job::{ClaimedJob, InvalidName, JobResult, KindName},
+    kind::KindDefinition,
+};
+use futures::future::{BoxFuture, FutureExt};
+
+use crate::{Handler, HandlerError, IntoJobResult, JobContext};
+
+/// Why a handler cannot be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The kind's name is none.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// Another handler runs this kind.
+    #[error("two handlers are registered for the kind {0}")]
+    Twice(KindName),
+}
+
+/// A handler whose types are forgotten.
+pub(crate) trait ErasedHandler: Send + Sync {
+    /// Reads the payload, runs the handler, writes the result.
+    fn run<'a>(
+        &'a self,
+        job: &'a ClaimedJob,
+        context: &'a JobContext,
+    ) -> BoxFuture<'a, Result<JobResult, HandlerError>>;
+}
+
+impl<H: Handler> ErasedHandler for H {
+    fn run<'a>(
+        &'a self,
+        job: &'a ClaimedJob,
+        context: &'a JobContext,
+    ) -> BoxFuture<'a, Result<JobResult, HandlerError>> {
+        async move {
+            let payload = serde_json::from_slice(&job.payload).map_err(|error| {
+                HandlerError::fail(format!("the payload does not fit the kind: {error}"))
+            })?;
+            Handler::run(self, payload, context)
+                .await?
+                .into_job_result()
+        }
+        .boxed()
+    }
+}
+
+/// The handlers of a worker.
+#[derive(Clone, Default)]
+pub struct Registry {
+    handlers: BTreeMap<KindName, (KindDefinition, Arc<dyn ErasedHandler>)>,
+}
+
+impl Registry {
+    /// A registry with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the handler of a kind.
+    ///
+    /// # Errors
+    /// Where the kind's name is none, or the kind has a handler already.
+    pub fn register<H: Handler>(mut self, handler: H) -> Result<Self, RegistryError> {
+        let definition = KindDefinition::of::<H::Payload>()?;
+        let name = definition.name.clone();
+        if self.handlers.contains_key(&name) {
+            return Err(RegistryError::Twice(name));
+        }
+        self.handlers.insert(name, (definition, Arc::new(handler)));
+        Ok(self)
+    }
+
+    /// The kinds that it can run.
+    pub fn definitions(&self) -> Vec<KindDefinition> {
+        self.handlers
+            .values()
+            .map(|(definition, _)| definition.clone())
+            .collect()
+    }
+
+    /// The names of the kinds that it can run.
+    pub fn kinds(&self) -> Vec<KindName> {
+        self.handlers.keys().cloned().collect()
+    }
+
+    /// What runs a kind.
+    pub(crate) fn handler(&self, kind: &KindName) -> Option<&dyn ErasedHandler> {
+        self.handlers.get(kind).map(|(_, handler)| &**handler)
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Job, JobId, KindName, Lifecycle, Metadata, Priority, QueueName, Tenant};
+use super::{Job, JobId, KindName, Lifecycle, Metadata, Priority, QueueName, State, Tenant};
 use crate::timestamp::Timestamp;
 
 /// A submission that has been found good, with every default filled in.
@@ -48,6 +48,11 @@ impl NewJob {
     /// Where the job begins.
     pub fn lifecycle(&self) -> Lifecycle {
         Lifecycle::submitted(self.max_attempts, self.run_at > self.created_at)
+    }
+
+    /// Since when it is queued; none where it is scheduled.
+    pub fn queued_at(&self) -> Option<Timestamp> {
+        (self.lifecycle().state == State::Queued).then_some(self.created_at)
     }
 
     /// The job as the store holds it right after the insert.

@@ -1,13 +1,23 @@
 //! The store: where jobs are, and the only truth about them.
 //!
-//! Three traits by who calls them: [`JobStore`] (the API), [`RunStore`] (a worker's runs),
-//! [`KeeperStore`] (dispatcher, rescuer, cleaner). A verb is a move of the state machine, made by
-//! one guarded statement; every implementation passes [`conformance`].
+//! Four traits: [`ReadStore`] (whatever reads the same in every dialect) and, by who calls them,
+//! [`JobStore`] (the API), [`RunStore`] (a worker's runs), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
+//! one transaction whose condition names the state and attempt that it expects. Every verb may be
+//! asked again where its answer was lost; every implementation passes [`conformance`].
 
+mod chunks;
+mod columns;
 pub mod conformance;
+mod deadline;
 mod error;
 mod group_commit;
+mod history;
+mod moves;
 pub mod postgres;
+mod reads;
+mod rows;
+mod schema;
+mod sql;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -30,9 +40,9 @@ use crate::{
 };
 
 /// Everything that is asked of a store.
-pub trait Store: JobStore + RunStore + KeeperStore {}
+pub trait Store: ReadStore + JobStore + RunStore + KeeperStore {}
 
-impl<S: JobStore + RunStore + KeeperStore> Store for S {}
+impl<S: ReadStore + JobStore + RunStore + KeeperStore> Store for S {}
 
 /// What came of asking a job to stop.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,15 +88,9 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// What the API asks.
+/// What reads the same in every dialect, and the catalogue of queues and kinds.
 #[async_trait]
-pub trait JobStore: Send + Sync + 'static {
-    /// The time by the database's clock.
-    async fn now(&self) -> Result<Timestamp, StoreError>;
-
-    /// Stores jobs, all or none, and has them on disk when it returns.
-    async fn insert(&self, jobs: Vec<NewJob>) -> Result<(), StoreError>;
-
+pub trait ReadStore: Send + Sync + 'static {
     /// A tenant's job, none where it is not there or another's.
     async fn get(&self, tenant: &Tenant, id: JobId) -> Result<Option<Job>, StoreError>;
 
@@ -118,15 +122,6 @@ pub trait JobStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Option<Vec<LogLine>>, StoreError>;
 
-    /// `scheduled | queued → cancelled`, or tells the running attempt to stop; none where there
-    /// is no such job.
-    async fn cancel(
-        &self,
-        tenant: &Tenant,
-        id: JobId,
-        now: Timestamp,
-    ) -> Result<Option<CancelOutcome>, StoreError>;
-
     /// Makes a queue known to every worker. Doing it again does nothing.
     async fn create_queue(&self, queue: &QueueName) -> Result<(), StoreError>;
 
@@ -135,6 +130,48 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Every kind that a worker has announced.
     async fn kinds(&self) -> Result<Vec<KindDefinition>, StoreError>;
+
+    /// Announces kinds, replacing what was known of them.
+    async fn announce_kinds(&self, kinds: &[KindDefinition]) -> Result<(), StoreError>;
+
+    /// The running jobs of a lease that have been told to stop.
+    async fn cancel_requests(&self, lease: LeaseId) -> Result<Vec<JobId>, StoreError>;
+
+    /// Since when a job has been queued, or was when it last was; none where it is gone.
+    async fn queued_at(&self, id: JobId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The lanes in which jobs are queued.
+    async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
+
+    /// Up to `limit` jobs of a lane that have been queued since before `before`, oldest first.
+    async fn queued_before(
+        &self,
+        lane: &Lane,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError>;
+
+    /// How many jobs of a queue are queued or scheduled, counting no further than `limit`.
+    async fn count_waiting(&self, queue: &QueueName, limit: u64) -> Result<u64, StoreError>;
+}
+
+/// What the API asks.
+#[async_trait]
+pub trait JobStore: Send + Sync + 'static {
+    /// The time by the database's clock.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+
+    /// Stores jobs, all or none, and has them on disk when it returns.
+    async fn insert(&self, jobs: Vec<NewJob>) -> Result<(), StoreError>;
+
+    /// `scheduled | queued → cancelled`, or tells the running attempt to stop; none where there
+    /// is no such job.
+    async fn cancel(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Option<CancelOutcome>, StoreError>;
 }
 
 /// The end of an attempt, to be recorded.
@@ -179,9 +216,6 @@ pub struct ProgressReport {
 /// What a worker asks for the jobs it runs.
 #[async_trait]
 pub trait RunStore: Send + Sync + 'static {
-    /// Announces kinds, replacing what was known of them.
-    async fn announce_kinds(&self, kinds: &[KindDefinition]) -> Result<(), StoreError>;
-
     /// Opens a worker process's lease for `duration` from now, by the database's clock.
     async fn open_lease(
         &self,
@@ -199,6 +233,9 @@ pub trait RunStore: Send + Sync + 'static {
 
     /// `queued → running` for those of `ids` that are queued, of one of `kinds`, and not out of
     /// time, under a lease that has not ended. The rest were stale hints, or another worker's.
+    ///
+    /// Asked again with the same `ids` and `now`, its answer having been lost, it gives the same
+    /// jobs: no two claims of one lease may therefore have the same `now`.
     async fn claim(
         &self,
         lease: LeaseId,
@@ -232,9 +269,6 @@ pub trait RunStore: Send + Sync + 'static {
 
     /// Keeps lines that attempts logged. A line kept before is not kept twice.
     async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError>;
-
-    /// The running jobs of a lease that have been told to stop.
-    async fn cancel_requests(&self, lease: LeaseId) -> Result<Vec<JobId>, StoreError>;
 }
 
 /// What came of a sweep for dead workers' jobs.
@@ -251,23 +285,6 @@ pub struct Rescued {
 pub trait KeeperStore: Send + Sync + 'static {
     /// `scheduled → queued` for up to `limit` jobs whose time has come.
     async fn enqueue_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Hint>, StoreError>;
-
-    /// Since when a job has been queued, or was when it last was; none where it is gone.
-    async fn queued_at(&self, id: JobId) -> Result<Option<Timestamp>, StoreError>;
-
-    /// The lanes in which jobs are queued.
-    async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
-
-    /// Up to `limit` jobs of a lane that have been queued since before `before`, oldest first.
-    async fn queued_before(
-        &self,
-        lane: &Lane,
-        before: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<JobId>, StoreError>;
-
-    /// How many jobs of a queue are queued or scheduled, counting no further than `limit`.
-    async fn count_waiting(&self, queue: &QueueName, limit: u64) -> Result<u64, StoreError>;
 
     /// `running → queued | failed | cancelled` for up to `limit` jobs whose lease has ended, by
     /// the database's clock.
@@ -290,6 +307,58 @@ pub const INLINE_LIMIT: usize = 32 * 1024;
 
 /// The size of a chunk in bytes; the last of a body may be smaller.
 pub const CHUNK_SIZE: usize = 256 * 1024;
+
+/// How long after a lease's end the rescuer looks for its jobs once more: a claim that had begun
+/// before it may have been committed after the first look.
+const SECOND_SWEEP_AFTER: Duration = Duration::from_secs(60);
+
+/// How long an ended lease is kept, so that a job's history can name its worker.
+const LEASES_ARE_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl CancelOutcome {
+    /// What came of it, from whether the row moved and what it is now.
+    fn of(moved: bool, job: Job) -> Self {
+        match (moved, job.lifecycle.state) {
+            (true, State::Running) => Self::Requested(job),
+            (true, _) => Self::Cancelled(job),
+            (false, State::Cancelled) => Self::AlreadyCancelled(job),
+            (false, _) => Self::Finished(job),
+        }
+    }
+}
+
+impl FinishOutcome {
+    /// What came of it where the row did not move: its own attempt's end stands there already, or
+    /// another attempt does.
+    fn of_unchanged(row: Option<&moves::Locked>, finish: &Finish) -> Self {
+        match row {
+            Some(row)
+                if row.lease == Some(finish.lease)
+                    && row.lifecycle.attempt == finish.attempt
+                    && row.lifecycle.state != State::Running =>
+            {
+                Self::AlreadyRecorded(row.lifecycle.state)
+            }
+            _ => Self::Stale,
+        }
+    }
+}
+
+impl Rescued {
+    fn from_moves(moves: &[moves::Moved]) -> Self {
+        let (ended, requeued): (Vec<_>, Vec<_>) =
+            moves.iter().partition(|moved| moved.state().is_terminal());
+        Self {
+            requeued: requeued.into_iter().map(moves::Moved::hint).collect(),
+            ended: ended.into_iter().map(|moved| moved.id).collect(),
+        }
+    }
+}
+
+/// A body that stays in its job's row; none where it goes into chunks.
+pub(crate) fn inline(body: &Bytes) -> Option<&[u8]> {
+    (body.len() <= INLINE_LIMIT).then_some(&**body)
+}
 
 /// The chunks of a body that is too large for the row; none for one that is not.
 pub(crate) fn chunks_of(body: &Bytes) -> impl Iterator<Item = Bytes> + '_ {

@@ -1,0 +1,145 @@
+//! What the keepers ask of Postgres.
+
+use async_trait::async_trait;
+use sqlx::{Postgres, Transaction};
+use uuid::Uuid;
+
+use super::{PostgresStore, moves};
+use crate::{
+    job::JobId,
+    queue::Hint,
+    store::{
+        KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
+        moves::{Locked, LockedRow, Moved, locked_columns},
+        rows::all,
+    },
+    timestamp::Timestamp,
+};
+
+#[async_trait]
+impl KeeperStore for PostgresStore {
+    async fn enqueue_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Hint>, StoreError> {
+        self.within("enqueue_due", || async move {
+            let mut transaction = self.writer.begin().await?;
+            let rows = sqlx::query_as(concat!(
+                "SELECT ",
+                locked_columns!(),
+                " FROM jobs AS job WHERE job.due_at <= $1 AND job.state = 'scheduled' \
+                 ORDER BY job.due_at LIMIT $2 FOR UPDATE OF job SKIP LOCKED"
+            ))
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            let moves = write(transaction, rows, |job| job.enqueue(now)).await?;
+            Ok(moves.iter().map(Moved::hint).collect())
+        })
+        .await
+    }
+
+    async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError> {
+        self.within("rescue", || async move {
+            let mut transaction = self.writer.begin().await?;
+            let ended: Vec<Uuid> = sqlx::query_scalar(
+                "SELECT id FROM leases WHERE (sweeps = 0 AND ends_at <= now()) \
+                 OR (sweeps = 1 AND ends_at <= now() - make_interval(secs => $1))",
+            )
+            .bind(SECOND_SWEEP_AFTER.as_secs_f64())
+            .fetch_all(&mut *transaction)
+            .await?;
+            if ended.is_empty() {
+                return Ok(Rescued::default());
+            }
+            // An ended lease never comes back, so what is found here stays true.
+            let rows: Vec<LockedRow> = sqlx::query_as(concat!(
+                "SELECT ",
+                locked_columns!(),
+                " FROM jobs AS job WHERE job.active AND job.state = 'running' \
+                 AND job.lease = ANY($1) ORDER BY job.id LIMIT $2 FOR UPDATE OF job"
+            ))
+            .bind(&ended)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            if rows.len() < limit as usize {
+                sqlx::query("UPDATE leases SET sweeps = sweeps + 1 WHERE id = ANY($1)")
+                    .bind(&ended)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            Ok(Rescued::from_moves(
+                &write(transaction, rows, |job| job.rescue(now)).await?,
+            ))
+        })
+        .await
+    }
+
+    async fn fail_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
+        self.within("fail_overdue", || async move {
+            let mut transaction = self.writer.begin().await?;
+            let rows = sqlx::query_as(concat!(
+                "SELECT ",
+                locked_columns!(),
+                " FROM jobs AS job WHERE job.active AND job.overdue_at <= $1 \
+                 AND job.state IN ('scheduled', 'queued') \
+                 AND (job.deadline_at <= $1 OR (job.attempt = 0 AND job.start_by <= $1)) \
+                 LIMIT $2 FOR UPDATE OF job SKIP LOCKED"
+            ))
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            let moves = write(transaction, rows, |job| job.fail_overdue(now)).await?;
+            Ok(moves.iter().map(|moved| moved.id).collect())
+        })
+        .await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.within("delete_expired", || async move {
+            let deleted: i64 = sqlx::query_scalar(
+                "WITH expired AS (SELECT id FROM jobs WHERE expires_at <= $1 LIMIT $2 \
+                 FOR UPDATE SKIP LOCKED), \
+                 of_attempts AS (DELETE FROM attempts USING expired WHERE job_id = expired.id), \
+                 of_chunks AS (DELETE FROM chunks USING expired WHERE job_id = expired.id), \
+                 of_logs AS (DELETE FROM logs USING expired WHERE job_id = expired.id), \
+                 of_jobs AS (DELETE FROM jobs USING expired WHERE jobs.id = expired.id \
+                 RETURNING 1) SELECT count(*) FROM of_jobs",
+            )
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_one(&self.writer)
+            .await?;
+            Ok(u64::try_from(deleted).unwrap_or(0))
+        })
+        .await
+    }
+
+    async fn delete_ended_leases(&self) -> Result<u64, StoreError> {
+        self.within("delete_ended_leases", || async {
+            let deleted = sqlx::query(
+                "DELETE FROM leases WHERE ends_at < now() - make_interval(secs => $1) \
+                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE active AND state = 'running' \
+                 AND lease = leases.id)",
+            )
+            .bind(LEASES_ARE_KEPT_FOR.as_secs_f64())
+            .execute(&self.writer)
+            .await?;
+            Ok(deleted.rows_affected())
+        })
+        .await
+    }
+}
+
+/// Decides and writes the moves of rows that the transaction has locked, and commits.
+async fn write(
+    mut transaction: Transaction<'static, Postgres>,
+    rows: Vec<LockedRow>,
+    decide: impl Fn(&Locked) -> Option<Moved> + Send,
+) -> Result<Vec<Moved>, StoreError> {
+    let locked: Vec<Locked> = all(rows)?;
+    let moves: Vec<Moved> = locked.iter().filter_map(decide).collect();
+    moves::write(&mut transaction, &moves).await?;
+    transaction.commit().await?;
+    Ok(moves)
+}

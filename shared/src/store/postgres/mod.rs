@@ -1,0 +1,106 @@
+//! The store in Postgres, for any number of API and worker processes.
+
+mod chunks;
+mod jobs;
+mod keeping;
+mod moves;
+mod reads;
+mod runs;
+
+use std::{future::Future, str::FromStr, time::Duration};
+
+use secrecy::ExposeSecret;
+use sqlx::{
+    ConnectOptions, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{StoreError, deadline};
+
+/// The schema, step by step.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// How a [`PostgresStore`] is reached.
+#[derive(Clone, Debug)]
+pub struct PostgresSettings {
+    /// `postgres://USER:PASSWORD@HOST/NAME`.
+    pub url: secrecy::SecretString,
+    /// The most connections that are held.
+    pub connections: u32,
+    /// How long one answer may take.
+    pub deadline: Duration,
+}
+
+/// The store in Postgres.
+pub struct PostgresStore {
+    reader: PgPool,
+    writer: PgPool,
+    deadline: Duration,
+}
+
+impl PostgresStore {
+    /// A store on a database whose schema is there. Connections are made when they are needed.
+    ///
+    /// # Errors
+    /// Where the URL is none.
+    pub fn connect(settings: &PostgresSettings) -> Result<Self, StoreError> {
+        // A statement whose caller has given up must not go on for long.
+        let statement_limit = (settings.deadline * 2).as_millis().to_string();
+        let options = PgConnectOptions::from_str(settings.url.expose_secret())
+            .map_err(|_| StoreError::Schema("DATABASE_URL is no postgres:// URL".into()))?
+            .application_name("coatcheck")
+            .options([("statement_timeout", statement_limit.as_str())])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections)
+            .acquire_timeout(settings.deadline)
+            // Asking each time whether the connection is alive would double the round trips; a
+            // dead one is found by its error, and every verb is tried twice.
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Ok(Self {
+            reader: pool.clone(),
+            writer: pool,
+            deadline: settings.deadline,
+        })
+    }
+
+    /// Brings the schema up to this program's.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, or its schema is a later program's.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        super::schema::migrate(&MIGRATIONS, &self.writer).await
+    }
+
+    /// Whether the schema is this program's.
+    ///
+    /// # Errors
+    /// Where it is not, saying what to do.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let applied: Result<Vec<i64>, sqlx::Error> = sqlx::query_scalar(super::schema::APPLIED)
+            .fetch_all(&self.writer)
+            .await;
+        super::schema::check(&MIGRATIONS, applied)
+    }
+
+    /// Asks within the deadline, and once more where the connection turns out to be dead. Every
+    /// verb of the store may be asked twice: see there.
+    async fn within<Asked, T>(
+        &self,
+        operation: &'static str,
+        ask: impl Fn() -> Asked + Send,
+    ) -> Result<T, StoreError>
+    where
+        Asked: Future<Output = Result<T, StoreError>> + Send,
+    {
+        deadline::within(self.deadline, operation, async {
+            match ask().await {
+                Err(error) if error.is_unavailable() => ask().await,
+                answer => answer,
+            }
+        })
+        .await
+    }
+}

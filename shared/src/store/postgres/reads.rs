@@ -1,0 +1,5 @@
+//! What reads the same in every dialect.
+
+use super::{PostgresStore, chunks};
+
+crate::store::reads::implement_reads!(PostgresStore, sqlx::Postgres, metadata: "metadata::jsonb");

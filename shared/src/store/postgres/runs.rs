@@ -1,0 +1,411 @@
+//! What a worker asks of Postgres for the jobs it runs.
+
+use std::{collections::HashSet, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, postgres::PgPool};
+use uuid::Uuid;
+
+use super::{PostgresStore, chunks, moves};
+use crate::{
+    job::{ClaimedJob, JobId, JobResult, KindName, LeaseId, Outcome, Priority, QueueName, State},
+    queue::Hint,
+    store::{
+        Finish, FinishOutcome, LogLine, ProgressReport, RunStore, StoreError, inline,
+        moves::{Locked, LockedRow, Moved, locked_columns},
+        rows::{
+            ClaimedRow, HintRow, all, claimed_columns, headers_to_json, to_integer, to_json,
+            to_size,
+        },
+    },
+    timestamp::Timestamp,
+};
+
+#[async_trait]
+impl RunStore for PostgresStore {
+    async fn open_lease(
+        &self,
+        lease: LeaseId,
+        worker: &str,
+        duration: Duration,
+    ) -> Result<(), StoreError> {
+        self.within("open_lease", || async move {
+            sqlx::query(
+                "INSERT INTO leases (id, worker, ends_at) \
+                 VALUES ($1, $2, now() + make_interval(secs => $3)) ON CONFLICT DO NOTHING",
+            )
+            .bind(lease.as_uuid())
+            .bind(worker)
+            .bind(duration.as_secs_f64())
+            .execute(&self.writer)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn renew_lease(&self, lease: LeaseId, duration: Duration) -> Result<bool, StoreError> {
+        self.within("renew_lease", || async move {
+            let renewed = sqlx::query(
+                "UPDATE leases SET ends_at = now() + make_interval(secs => $2) \
+                 WHERE id = $1 AND ends_at > now()",
+            )
+            .bind(lease.as_uuid())
+            .bind(duration.as_secs_f64())
+            .execute(&self.writer)
+            .await?;
+            Ok(renewed.rows_affected() > 0)
+        })
+        .await
+    }
+
+    async fn close_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.within("close_lease", || async move {
+            sqlx::query("UPDATE leases SET ends_at = least(ends_at, now()) WHERE id = $1")
+                .bind(lease.as_uuid())
+                .execute(&self.writer)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn claim(
+        &self,
+        lease: LeaseId,
+        ids: &[JobId],
+        kinds: &[KindName],
+        now: Timestamp,
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        // In one order everywhere, so that two claims of the same rows cannot deadlock.
+        let mut ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let kinds: Vec<&str> = kinds.iter().map(KindName::as_str).collect();
+        let (ids, kinds) = (&ids, &kinds);
+        self.within("claim", || async move {
+            let mut rows = claim_rows(&self.writer, lease, ids, kinds, now).await?;
+            if rows.len() < ids.len() {
+                rows.extend(claimed_before(&self.writer, lease, ids, &rows, now).await?);
+            }
+            let mut jobs = Vec::with_capacity(rows.len());
+            for mut row in rows {
+                if row.payload.is_none() {
+                    let id = JobId::from_uuid(row.id);
+                    row.payload = Some(chunks::read(&self.writer, id, 0).await?);
+                }
+                jobs.push(row.into_job(lease)?);
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    async fn oldest_queued(
+        &self,
+        queues: &[QueueName],
+        kinds: &[KindName],
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let kinds: Vec<&str> = kinds.iter().map(KindName::as_str).collect();
+        let kinds = &kinds;
+        self.within("oldest_queued", || async move {
+            let mut ids = Vec::new();
+            for priority in Priority::ALL {
+                for queue in queues {
+                    let left = i64::from(limit) - i64::try_from(ids.len()).unwrap_or(i64::MAX);
+                    if left <= 0 {
+                        return Ok(ids);
+                    }
+                    let lane: Vec<Uuid> = sqlx::query_scalar(
+                        "SELECT id FROM jobs WHERE active AND state = 'queued' AND queue = $1 \
+                         AND priority = $2 AND kind = ANY($3) ORDER BY queued_at LIMIT $4",
+                    )
+                    .bind(queue.as_str())
+                    .bind(priority.rank())
+                    .bind(kinds)
+                    .bind(left)
+                    .fetch_all(&self.writer)
+                    .await?;
+                    ids.extend(lane.into_iter().map(JobId::from_uuid));
+                }
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
+    async fn queued_of_other_kinds(
+        &self,
+        ids: &[JobId],
+        kinds: &[KindName],
+    ) -> Result<Vec<Hint>, StoreError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
+        let kinds: Vec<&str> = kinds.iter().map(KindName::as_str).collect();
+        let (ids, kinds) = (&ids, &kinds);
+        self.within("queued_of_other_kinds", || async move {
+            let rows: Vec<HintRow> = sqlx::query_as(
+                "SELECT id, queue, priority FROM jobs \
+                 WHERE id = ANY($1) AND state = 'queued' AND kind <> ALL($2)",
+            )
+            .bind(ids)
+            .bind(kinds)
+            .fetch_all(&self.writer)
+            .await?;
+            all(rows)
+        })
+        .await
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
+        let finishes = &finishes;
+        self.within("finish", || async move {
+            let mut transaction = self.writer.begin().await?;
+            let outcomes = finish_all(&mut transaction, finishes).await?;
+            transaction.commit().await?;
+            Ok(outcomes)
+        })
+        .await
+    }
+
+    async fn record_progress(&self, reports: &[ProgressReport]) -> Result<(), StoreError> {
+        let progress: Vec<String> = reports
+            .iter()
+            .map(|report| to_json("progress", &report.progress))
+            .collect::<Result<_, _>>()?;
+        let progress = &progress;
+        self.within("record_progress", || async move {
+            sqlx::query(
+                "UPDATE jobs SET progress = report.progress \
+                 FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[]) \
+                 AS report (id, attempt, lease, progress) \
+                 WHERE jobs.id = report.id AND state = 'running' \
+                 AND jobs.attempt = report.attempt AND jobs.lease = report.lease",
+            )
+            .bind(
+                reports
+                    .iter()
+                    .map(|report| *report.id.as_uuid())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                reports
+                    .iter()
+                    .map(|report| to_integer(report.attempt))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                reports
+                    .iter()
+                    .map(|report| *report.lease.as_uuid())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(progress)
+            .execute(&self.writer)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError> {
+        self.within("append_logs", || async move {
+            sqlx::query(
+                "INSERT INTO logs (job_id, attempt, sequence, logged_at, line) \
+                 SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], \
+                 $4::timestamptz[], $5::text[]) ON CONFLICT DO NOTHING",
+            )
+            .bind(
+                lines
+                    .iter()
+                    .map(|line| *line.job.as_uuid())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                lines
+                    .iter()
+                    .map(|line| to_integer(line.attempt))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                lines
+                    .iter()
+                    .map(|line| to_integer(line.sequence))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(lines.iter().map(|line| line.logged_at).collect::<Vec<_>>())
+            .bind(
+                lines
+                    .iter()
+                    .map(|line| line.text.as_str())
+                    .collect::<Vec<_>>(),
+            )
+            .execute(&self.writer)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+async fn claim_rows(
+    pool: &PgPool,
+    lease: LeaseId,
+    ids: &[Uuid],
+    kinds: &[&str],
+    now: Timestamp,
+) -> Result<Vec<ClaimedRow>, StoreError> {
+    Ok(sqlx::query_as(concat!(
+        "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, started_at = $2, \
+         progress = NULL \
+         WHERE id = ANY($3) AND state = 'queued' AND kind = ANY($4) \
+         AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
+         AND (deadline_at IS NULL OR deadline_at > $2) \
+         AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > now()) \
+         RETURNING ",
+        claimed_columns!()
+    ))
+    .bind(lease.as_uuid())
+    .bind(now)
+    .bind(ids)
+    .bind(kinds)
+    .fetch_all(pool)
+    .await?)
+}
+
+/// What this very claim took before, its answer having been lost: no other has its lease and time.
+async fn claimed_before(
+    pool: &PgPool,
+    lease: LeaseId,
+    ids: &[Uuid],
+    claimed: &[ClaimedRow],
+    now: Timestamp,
+) -> Result<Vec<ClaimedRow>, StoreError> {
+    let claimed: Vec<Uuid> = claimed.iter().map(|row| row.id).collect();
+    Ok(sqlx::query_as(concat!(
+        "SELECT ",
+        claimed_columns!(),
+        " FROM jobs WHERE id = ANY($1) AND id <> ALL($2) AND state = 'running' \
+         AND lease = $3 AND started_at = $4"
+    ))
+    .bind(ids)
+    .bind(claimed)
+    .bind(lease.as_uuid())
+    .bind(now)
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Successes in one statement, everything else as decided one by one.
+async fn finish_all(
+    connection: &mut PgConnection,
+    finishes: &[Finish],
+) -> Result<Vec<FinishOutcome>, StoreError> {
+    let succeeded = succeed(connection, finishes).await?;
+    let rest: Vec<&Finish> = finishes
+        .iter()
+        .filter(|finish| !succeeded.contains(finish.id.as_uuid()))
+        .collect();
+    let rows = lock(connection, &rest).await?;
+    let moves: Vec<Moved> = rest
+        .iter()
+        .filter_map(|finish| rows.iter().find(|row| row.id == finish.id)?.finish(finish))
+        .collect();
+    moves::write(connection, &moves).await?;
+    Ok(finishes
+        .iter()
+        .map(|finish| {
+            if succeeded.contains(finish.id.as_uuid()) {
+                FinishOutcome::Recorded(State::Succeeded)
+            } else if let Some(moved) = moves.iter().find(|moved| moved.id == finish.id) {
+                FinishOutcome::Recorded(moved.state())
+            } else {
+                FinishOutcome::of_unchanged(rows.iter().find(|row| row.id == finish.id), finish)
+            }
+        })
+        .collect())
+}
+
+/// Locks the rows of these jobs, in one order everywhere.
+async fn lock(
+    connection: &mut PgConnection,
+    finishes: &[&Finish],
+) -> Result<Vec<Locked>, StoreError> {
+    if finishes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = finishes.iter().map(|finish| *finish.id.as_uuid()).collect();
+    let rows: Vec<LockedRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        locked_columns!(),
+        " FROM jobs AS job WHERE job.id = ANY($1) ORDER BY job.id FOR UPDATE OF job"
+    ))
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    all(rows)
+}
+
+/// `running → succeeded` for the whole group; the ids of those that moved.
+async fn succeed(
+    connection: &mut PgConnection,
+    finishes: &[Finish],
+) -> Result<HashSet<Uuid>, StoreError> {
+    let successes: Vec<(&Finish, &JobResult)> = finishes
+        .iter()
+        .filter_map(|finish| match &finish.outcome {
+            Outcome::Succeeded(result) => Some((finish, result)),
+            _ => None,
+        })
+        .collect();
+    if successes.is_empty() {
+        return Ok(HashSet::new());
+    }
+    fn column<'a, T>(
+        successes: &[(&'a Finish, &'a JobResult)],
+        of: impl FnMut(&(&'a Finish, &'a JobResult)) -> T,
+    ) -> Vec<T> {
+        successes.iter().map(of).collect()
+    }
+    let headers: Vec<Option<String>> = successes
+        .iter()
+        .map(|(_, result)| headers_to_json(result))
+        .collect::<Result<_, _>>()?;
+    let moved: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE jobs SET state = 'succeeded', cancel_requested = false, failure = NULL, \
+         finished_at = done.finished_at, \
+         expires_at = done.finished_at + make_interval(secs => jobs.retain_s), \
+         result_type = done.result_type, result_status = done.result_status, \
+         result_headers = done.result_headers, result_size = done.result_size, \
+         result = done.result \
+         FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::timestamptz[], $5::text[], \
+         $6::integer[], $7::text[], $8::bigint[], $9::bytea[]) \
+         AS done (id, attempt, lease, finished_at, result_type, result_status, result_headers, \
+         result_size, result) \
+         WHERE jobs.id = done.id AND jobs.state = 'running' AND jobs.attempt = done.attempt \
+         AND jobs.lease = done.lease RETURNING jobs.id",
+    )
+    .bind(column(&successes, |(finish, _)| *finish.id.as_uuid()))
+    .bind(column(&successes, |(finish, _)| to_integer(finish.attempt)))
+    .bind(column(&successes, |(finish, _)| *finish.lease.as_uuid()))
+    .bind(column(&successes, |(finish, _)| finish.finished_at))
+    .bind(column(&successes, |(_, result)| {
+        result.content_type.as_str()
+    }))
+    .bind(column(&successes, |(_, result)| {
+        result.status.map(i32::from)
+    }))
+    .bind(headers)
+    .bind(column(&successes, |(_, result)| to_size(result.body.len())))
+    .bind(column(&successes, |(_, result)| inline(&result.body)))
+    .fetch_all(&mut *connection)
+    .await?;
+    let moved: HashSet<Uuid> = moved.into_iter().collect();
+    for (finish, result) in successes {
+        if moved.contains(finish.id.as_uuid()) {
+            let attempt = to_integer(finish.attempt);
+            chunks::write(connection, finish.id, attempt, &result.body).await?;
+        }
+    }
+    Ok(moved)
+}

@@ -1,0 +1,311 @@
+//! What reads the same in every dialect, written once.
+//!
+//! The statements are the same texts; only the types of pool and row differ, which no generic
+//! bound can express in fewer lines than a macro.
+
+/// The names that the macro's text uses.
+pub(super) mod names {
+    pub(in crate::store) use async_trait::async_trait;
+
+    pub(in crate::store) use crate::{
+        job::{
+            Attempt, Job, JobFilter, JobId, KindName, LeaseId, QueueName, Tenant,
+            filter::PageRequest,
+        },
+        kind::KindDefinition,
+        queue::Lane,
+        store::{
+            LogLine, ResultLookup, StoreError,
+            history::{self, CurrentAttempt},
+            rows::{
+                AttemptRow, JobRow, LogRow, ResultRow, all, from_json, job_columns, parsed,
+                priority, to_json,
+            },
+            sql,
+        },
+        timestamp::Timestamp,
+    };
+}
+
+/// Implements [`ReadStore`](super::ReadStore) for a store that has a `reader` and a `writer` pool,
+/// a `within`, and a `chunks` module.
+macro_rules! implement_reads {
+    ($store:ty, $database:ty, metadata: $metadata:literal) => {
+        use $crate::store::reads::names::*;
+
+        #[async_trait]
+        impl $crate::store::ReadStore for $store {
+            async fn get(&self, tenant: &Tenant, id: JobId) -> Result<Option<Job>, StoreError> {
+                self.within("get", || async move {
+                    let row: Option<JobRow> = sqlx::query_as(sql::GET)
+                        .bind(tenant.as_str())
+                        .bind(id.as_uuid())
+                        .fetch_optional(&self.reader)
+                        .await?;
+                    row.map(Job::try_from).transpose()
+                })
+                .await
+            }
+
+            async fn list(
+                &self,
+                tenant: &Tenant,
+                filter: &JobFilter,
+                page: PageRequest,
+            ) -> Result<Vec<Job>, StoreError> {
+                self.within("list", || async move {
+                    let rows: Vec<JobRow> = list_query(tenant, filter, page)
+                        .build_query_as()
+                        .fetch_all(&self.reader)
+                        .await?;
+                    all(rows)
+                })
+                .await
+            }
+
+            async fn result(&self, tenant: &Tenant, id: JobId) -> Result<ResultLookup, StoreError> {
+                self.within("result", || async move {
+                    let Some(job) = self.get(tenant, id).await? else {
+                        return Ok(ResultLookup::NoJob);
+                    };
+                    let row: Option<ResultRow> = sqlx::query_as(sql::RESULT)
+                        .bind(id.as_uuid())
+                        .fetch_optional(&self.reader)
+                        .await?;
+                    let Some(mut row) = row else {
+                        return Ok(ResultLookup::NoResult(job));
+                    };
+                    if row.is_chunked() {
+                        row.result = Some(chunks::read(&self.reader, id, row.attempt).await?);
+                    }
+                    Ok(match row.into_result()? {
+                        Some(result) => ResultLookup::Found { job, result },
+                        None => ResultLookup::NoResult(job),
+                    })
+                })
+                .await
+            }
+
+            async fn attempts(
+                &self,
+                tenant: &Tenant,
+                id: JobId,
+            ) -> Result<Option<Vec<Attempt>>, StoreError> {
+                self.within("attempts", || async move {
+                    let Some(job) = self.get(tenant, id).await? else {
+                        return Ok(None);
+                    };
+                    let rows: Vec<AttemptRow> = sqlx::query_as(sql::ENDED_ATTEMPTS)
+                        .bind(id.as_uuid())
+                        .fetch_all(&self.reader)
+                        .await?;
+                    let worker: Option<Option<String>> =
+                        sqlx::query_scalar(sql::WORKER_OF_NEWEST_ATTEMPT)
+                            .bind(id.as_uuid())
+                            .fetch_optional(&self.reader)
+                            .await?;
+                    let current = CurrentAttempt {
+                        job: &job,
+                        worker: worker.flatten(),
+                    };
+                    Ok(Some(history::attempts(all(rows)?, current)))
+                })
+                .await
+            }
+
+            async fn logs(
+                &self,
+                tenant: &Tenant,
+                id: JobId,
+                offset: u64,
+                limit: u32,
+            ) -> Result<Option<Vec<LogLine>>, StoreError> {
+                self.within("logs", || async move {
+                    if self.get(tenant, id).await?.is_none() {
+                        return Ok(None);
+                    }
+                    let rows: Vec<LogRow> = sqlx::query_as(sql::LOGS)
+                        .bind(id.as_uuid())
+                        .bind(i64::try_from(offset).unwrap_or(i64::MAX))
+                        .bind(i64::from(limit))
+                        .fetch_all(&self.reader)
+                        .await?;
+                    rows.into_iter()
+                        .map(|row| row.into_line(id))
+                        .collect::<Result<_, _>>()
+                        .map(Some)
+                })
+                .await
+            }
+
+            async fn create_queue(&self, queue: &QueueName) -> Result<(), StoreError> {
+                self.within("create_queue", || async move {
+                    sqlx::query(sql::CREATE_QUEUE)
+                        .bind(queue.as_str())
+                        .execute(&self.writer)
+                        .await?;
+                    Ok(())
+                })
+                .await
+            }
+
+            async fn queues(&self) -> Result<Vec<QueueName>, StoreError> {
+                self.within("queues", || async {
+                    let names: Vec<String> = sqlx::query_scalar(sql::QUEUES)
+                        .fetch_all(&self.reader)
+                        .await?;
+                    names.iter().map(|name| parsed("queue", name)).collect()
+                })
+                .await
+            }
+
+            async fn kinds(&self) -> Result<Vec<KindDefinition>, StoreError> {
+                self.within("kinds", || async {
+                    let definitions: Vec<String> = sqlx::query_scalar(sql::KINDS)
+                        .fetch_all(&self.reader)
+                        .await?;
+                    let definitions: Vec<Option<KindDefinition>> = definitions
+                        .iter()
+                        .map(|text| from_json("kind", Some(text)))
+                        .collect::<Result<_, _>>()?;
+                    Ok(definitions.into_iter().flatten().collect())
+                })
+                .await
+            }
+
+            async fn announce_kinds(&self, kinds: &[KindDefinition]) -> Result<(), StoreError> {
+                self.within("announce_kinds", || async move {
+                    for kind in kinds {
+                        sqlx::query(sql::ANNOUNCE_KIND)
+                            .bind(kind.name.as_str())
+                            .bind(to_json("kind", kind)?)
+                            .execute(&self.writer)
+                            .await?;
+                    }
+                    Ok(())
+                })
+                .await
+            }
+
+            async fn cancel_requests(&self, lease: LeaseId) -> Result<Vec<JobId>, StoreError> {
+                self.within("cancel_requests", || async move {
+                    let ids: Vec<uuid::Uuid> = sqlx::query_scalar(sql::CANCEL_REQUESTS)
+                        .bind(lease.as_uuid())
+                        .fetch_all(&self.reader)
+                        .await?;
+                    Ok(ids.into_iter().map(JobId::from_uuid).collect())
+                })
+                .await
+            }
+
+            async fn queued_at(&self, id: JobId) -> Result<Option<Timestamp>, StoreError> {
+                self.within("queued_at", || async move {
+                    let queued_at: Option<Option<Timestamp>> = sqlx::query_scalar(sql::QUEUED_AT)
+                        .bind(id.as_uuid())
+                        .fetch_optional(&self.reader)
+                        .await?;
+                    Ok(queued_at.flatten())
+                })
+                .await
+            }
+
+            async fn lanes(&self) -> Result<Vec<Lane>, StoreError> {
+                self.within("lanes", || async {
+                    let rows: Vec<(String, i32)> =
+                        sqlx::query_as(sql::LANES).fetch_all(&self.reader).await?;
+                    rows.into_iter()
+                        .map(|(queue, rank)| {
+                            Ok(Lane {
+                                queue: parsed("queue", &queue)?,
+                                priority: priority(i16::try_from(rank).unwrap_or(-1))?,
+                            })
+                        })
+                        .collect()
+                })
+                .await
+            }
+
+            async fn queued_before(
+                &self,
+                lane: &Lane,
+                before: Timestamp,
+                limit: u32,
+            ) -> Result<Vec<JobId>, StoreError> {
+                self.within("queued_before", || async move {
+                    let ids: Vec<uuid::Uuid> = sqlx::query_scalar(sql::QUEUED_BEFORE)
+                        .bind(lane.queue.as_str())
+                        .bind(lane.priority.rank())
+                        .bind(before)
+                        .bind(i64::from(limit))
+                        .fetch_all(&self.reader)
+                        .await?;
+                    Ok(ids.into_iter().map(JobId::from_uuid).collect())
+                })
+                .await
+            }
+
+            async fn count_waiting(
+                &self,
+                queue: &QueueName,
+                limit: u64,
+            ) -> Result<u64, StoreError> {
+                self.within("count_waiting", || async move {
+                    let count: i64 = sqlx::query_scalar(sql::COUNT_WAITING)
+                        .bind(queue.as_str())
+                        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                        .fetch_one(&self.reader)
+                        .await?;
+                    Ok(u64::try_from(count).unwrap_or(0))
+                })
+                .await
+            }
+        }
+
+        fn list_query(
+            tenant: &Tenant,
+            filter: &JobFilter,
+            page: PageRequest,
+        ) -> sqlx::QueryBuilder<$database> {
+            let mut query =
+                sqlx::QueryBuilder::new(concat!("SELECT ", job_columns!(), " FROM jobs WHERE "));
+            query
+                .push("tenant = ")
+                .push_bind(tenant.as_str().to_owned());
+            if let Some(after) = page.after {
+                query.push(" AND id < ").push_bind(*after.as_uuid());
+            }
+            let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
+            let kinds: Vec<&str> = filter.kinds.iter().map(KindName::as_str).collect();
+            let queues: Vec<&str> = filter.queues.iter().map(QueueName::as_str).collect();
+            for (column, values) in [("state", states), ("kind", kinds), ("queue", queues)] {
+                if values.is_empty() {
+                    continue;
+                }
+                query.push(" AND ").push(column).push(" IN (");
+                let mut list = query.separated(", ");
+                for value in values {
+                    list.push_bind(value.to_owned());
+                }
+                query.push(")");
+            }
+            if let Some(time) = filter.created_after {
+                query.push(" AND created_at >= ").push_bind(time);
+            }
+            if let Some(time) = filter.created_before {
+                query.push(" AND created_at < ").push_bind(time);
+            }
+            for (key, value) in &filter.metadata {
+                query
+                    .push(concat!(" AND ", $metadata, " ->> "))
+                    .push_bind(key.clone())
+                    .push(" = ")
+                    .push_bind(value.clone());
+            }
+            query
+                .push(" ORDER BY id DESC LIMIT ")
+                .push_bind(i64::from(page.limit));
+            query
+        }
+    };
+}
+pub(super) use implement_reads;

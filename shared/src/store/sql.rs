@@ -1,0 +1,58 @@
+//! The statements that read the same in both dialects.
+
+use super::rows::job_columns;
+
+pub(super) const GET: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM jobs WHERE tenant = $1 AND id = $2"
+);
+
+pub(super) const RESULT: &str = "SELECT attempt, result_type, result_status, result_headers, \
+     result_size, result FROM jobs WHERE id = $1 AND state = 'succeeded'";
+
+pub(super) const ENDED_ATTEMPTS: &str = "SELECT number, started_at, finished_at, worker, \
+     outcome, failure FROM attempts WHERE job_id = $1 ORDER BY started_at, number";
+
+pub(super) const WORKER_OF_NEWEST_ATTEMPT: &str = "SELECT leases.worker FROM jobs \
+     JOIN leases ON leases.id = jobs.lease WHERE jobs.id = $1";
+
+pub(super) const LOGS: &str = "SELECT attempt, sequence, logged_at, line FROM logs \
+     WHERE job_id = $1 ORDER BY attempt, sequence LIMIT $3 OFFSET $2";
+
+pub(super) const CREATE_QUEUE: &str =
+    "INSERT INTO queues (name) VALUES ($1) ON CONFLICT DO NOTHING";
+
+pub(super) const QUEUES: &str = "SELECT name FROM queues ORDER BY name";
+
+pub(super) const KINDS: &str = "SELECT definition FROM kinds ORDER BY name";
+
+pub(super) const ANNOUNCE_KIND: &str = "INSERT INTO kinds (name, definition) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET definition = excluded.definition \
+     WHERE kinds.definition <> excluded.definition";
+
+pub(super) const CANCEL_REQUESTS: &str = "SELECT id FROM jobs \
+     WHERE cancel_requested AND active AND state = 'running' AND lease = $1";
+
+pub(super) const QUEUED_AT: &str = "SELECT queued_at FROM jobs WHERE id = $1";
+
+pub(super) const LANES: &str = "SELECT queues.name AS queue, ranks.rank AS priority FROM queues, \
+     (SELECT 0 AS rank UNION ALL SELECT 1 UNION ALL SELECT 2) AS ranks \
+     WHERE EXISTS (SELECT 1 FROM jobs WHERE active AND state = 'queued' \
+     AND queue = queues.name AND priority = ranks.rank)";
+
+pub(super) const QUEUED_BEFORE: &str = "SELECT id FROM jobs WHERE active AND state = 'queued' \
+     AND queue = $1 AND priority = $2 AND queued_at < $3 ORDER BY queued_at LIMIT $4";
+
+pub(super) const COUNT_WAITING: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs \
+     WHERE active AND queue = $1 AND state IN ('queued', 'scheduled') LIMIT $2) AS waiting";
+
+pub(super) const INSERT_ENDED_ATTEMPT: &str = "INSERT INTO attempts \
+     (job_id, number, started_at, finished_at, worker, outcome, failure) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+
+pub(super) const INSERT_CHUNK: &str = "INSERT INTO chunks (job_id, attempt, sequence, body) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+
+pub(super) const CHUNKS: &str =
+    "SELECT body FROM chunks WHERE job_id = $1 AND attempt = $2 ORDER BY sequence";

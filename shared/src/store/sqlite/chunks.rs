@@ -1,0 +1,3 @@
+//! Bodies too large for their job's row.
+
+crate::store::chunks::define_chunks!(sqlx::Sqlite);

@@ -1,0 +1,161 @@
+//! What the keepers ask of SQLite.
+
+use async_trait::async_trait;
+use sqlx::{Sqlite, Transaction};
+use uuid::Uuid;
+
+use super::{SqliteStore, clock_now, moves, uuids_as_json};
+use crate::{
+    job::JobId,
+    queue::Hint,
+    store::{
+        KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
+        moves::{Locked, LockedRow, Moved, locked_columns},
+        rows::all,
+    },
+    timestamp::Timestamp,
+};
+
+/// The tables that hold what belongs to a job, and the job itself last.
+const DELETE_JOBS: [&str; 4] = [
+    "DELETE FROM attempts WHERE job_id IN (SELECT unhex(value) FROM json_each($1))",
+    "DELETE FROM chunks WHERE job_id IN (SELECT unhex(value) FROM json_each($1))",
+    "DELETE FROM logs WHERE job_id IN (SELECT unhex(value) FROM json_each($1))",
+    "DELETE FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each($1))",
+];
+
+#[async_trait]
+impl KeeperStore for SqliteStore {
+    async fn enqueue_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Hint>, StoreError> {
+        self.within("enqueue_due", || async move {
+            let mut transaction = self.begin().await?;
+            let rows = sqlx::query_as(concat!(
+                "SELECT ",
+                locked_columns!(),
+                " FROM jobs AS job WHERE job.due_at IS NOT NULL AND job.due_at <= $1 \
+                 ORDER BY job.due_at LIMIT $2"
+            ))
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            let moves = write(transaction, rows, |job| job.enqueue(now)).await?;
+            Ok(moves.iter().map(Moved::hint).collect())
+        })
+        .await
+    }
+
+    async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError> {
+        self.within("rescue", || async move {
+            let mut transaction = self.begin().await?;
+            let ended: Vec<Uuid> = sqlx::query_scalar(
+                "SELECT id FROM leases WHERE (sweeps = 0 AND ends_at <= $1) \
+                 OR (sweeps = 1 AND ends_at <= $2)",
+            )
+            .bind(clock_now())
+            .bind(clock_now().before(SECOND_SWEEP_AFTER))
+            .fetch_all(&mut *transaction)
+            .await?;
+            if ended.is_empty() {
+                return Ok(Rescued::default());
+            }
+            let ended = uuids_as_json(&ended);
+            let rows: Vec<LockedRow> = sqlx::query_as(concat!(
+                "SELECT ",
+                locked_columns!(),
+                " FROM jobs AS job WHERE job.active AND job.state = 'running' \
+                 AND job.lease IN (SELECT unhex(value) FROM json_each($1)) LIMIT $2"
+            ))
+            .bind(&ended)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            if rows.len() < limit as usize {
+                sqlx::query(
+                    "UPDATE leases SET sweeps = sweeps + 1 \
+                     WHERE id IN (SELECT unhex(value) FROM json_each($1))",
+                )
+                .bind(&ended)
+                .execute(&mut *transaction)
+                .await?;
+            }
+            Ok(Rescued::from_moves(
+                &write(transaction, rows, |job| job.rescue(now)).await?,
+            ))
+        })
+        .await
+    }
+
+    async fn fail_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
+        self.within("fail_overdue", || async move {
+            let mut transaction = self.begin().await?;
+            let rows = sqlx::query_as(concat!(
+                "SELECT ",
+                locked_columns!(),
+                " FROM jobs AS job WHERE job.active AND job.overdue_at IS NOT NULL \
+                 AND job.overdue_at <= $1 AND job.state IN ('scheduled', 'queued') \
+                 AND (job.deadline_at <= $1 OR (job.attempt = 0 AND job.start_by <= $1)) LIMIT $2"
+            ))
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            let moves = write(transaction, rows, |job| job.fail_overdue(now)).await?;
+            Ok(moves.iter().map(|moved| moved.id).collect())
+        })
+        .await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.within("delete_expired", || async move {
+            let mut transaction = self.begin().await?;
+            let expired: Vec<Uuid> = sqlx::query_scalar(
+                "SELECT id FROM jobs WHERE expires_at IS NOT NULL AND expires_at <= $1 LIMIT $2",
+            )
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            if expired.is_empty() {
+                return Ok(0);
+            }
+            let ids = uuids_as_json(&expired);
+            for statement in DELETE_JOBS {
+                sqlx::query(statement)
+                    .bind(&ids)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+            Ok(u64::try_from(expired.len()).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
+    async fn delete_ended_leases(&self) -> Result<u64, StoreError> {
+        self.within("delete_ended_leases", || async {
+            let deleted = sqlx::query(
+                "DELETE FROM leases WHERE ends_at < $1 AND NOT EXISTS \
+                 (SELECT 1 FROM jobs WHERE active AND state = 'running' AND lease = leases.id)",
+            )
+            .bind(clock_now().before(LEASES_ARE_KEPT_FOR))
+            .execute(&self.writer)
+            .await?;
+            Ok(deleted.rows_affected())
+        })
+        .await
+    }
+}
+
+/// Decides and writes the moves of the rows that the transaction has read, and commits.
+async fn write(
+    mut transaction: Transaction<'static, Sqlite>,
+    rows: Vec<LockedRow>,
+    decide: impl Fn(&Locked) -> Option<Moved> + Send,
+) -> Result<Vec<Moved>, StoreError> {
+    let locked: Vec<Locked> = all(rows)?;
+    let moves: Vec<Moved> = locked.iter().filter_map(decide).collect();
+    moves::write(&mut transaction, &moves).await?;
+    transaction.commit().await?;
+    Ok(moves)
+}

@@ -1,0 +1,124 @@
+//! The store in an SQLite file, for the one process that does everything.
+//!
+//! It differs from Postgres where SQLite has no arrays (lists go in as JSON), no row locks (there
+//! is one writer at a time, which is lock enough) and no clock of its own (the machine's is used:
+//! there is no other machine to disagree with).
+
+mod chunks;
+mod jobs;
+mod keeping;
+mod moves;
+mod reads;
+mod runs;
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use uuid::Uuid;
+
+use super::{StoreError, deadline, schema};
+use crate::{
+    clock::{Clock, SystemClock},
+    job::JobId,
+    timestamp::Timestamp,
+};
+
+/// The schema, step by step.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// Where an [`SqliteStore`] lies.
+#[derive(Clone, Debug)]
+pub struct SqliteSettings {
+    /// The file; made where it is missing.
+    pub path: PathBuf,
+    /// How many reads may go on at once.
+    pub readers: u32,
+    /// How long one answer may take.
+    pub deadline: Duration,
+}
+
+/// The store in an SQLite file.
+pub struct SqliteStore {
+    reader: SqlitePool,
+    writer: SqlitePool,
+    deadline: Duration,
+}
+
+impl SqliteStore {
+    /// Opens the file and brings its schema up to this program's.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or written, or its schema is a later program's.
+    pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(&settings.path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: a commit is on disk before it is answered.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(settings.deadline)
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(settings.deadline)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        schema::migrate(&MIGRATIONS, &writer).await?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(settings.readers)
+            .acquire_timeout(settings.deadline)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.read_only(true));
+        Ok(Self {
+            reader,
+            writer,
+            deadline: settings.deadline,
+        })
+    }
+
+    /// Asks within the deadline.
+    async fn within<Asked, T>(
+        &self,
+        operation: &'static str,
+        ask: impl Fn() -> Asked + Send,
+    ) -> Result<T, StoreError>
+    where
+        Asked: Future<Output = Result<T, StoreError>> + Send,
+    {
+        deadline::within(self.deadline, operation, ask()).await
+    }
+
+    /// A transaction that is the writer from its beginning: one that turned from reader to writer
+    /// half way could be refused.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+/// The time by the only clock there is.
+fn clock_now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// Ids as a JSON array of hexadecimal texts, for `SELECT unhex(value) FROM json_each(…)`.
+fn ids_as_json<'a>(ids: impl IntoIterator<Item = &'a JobId>) -> String {
+    uuids_as_json(ids.into_iter().map(JobId::as_uuid))
+}
+
+fn uuids_as_json<'a>(ids: impl IntoIterator<Item = &'a Uuid>) -> String {
+    let mut json = String::from("[");
+    for (index, id) in ids.into_iter().enumerate() {
+        json.push_str(if index == 0 { "\"" } else { ",\"" });
+        json.push_str(id.simple().encode_lower(&mut Uuid::encode_buffer()));
+        json.push('"');
+    }
+    json.push(']');
+    json
+}

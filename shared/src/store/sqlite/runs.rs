@@ -1,0 +1,312 @@
+//! What the worker asks of SQLite for the jobs it runs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::{SqliteStore, chunks, clock_now, ids_as_json, moves, uuids_as_json};
+use crate::{
+    job::{ClaimedJob, JobId, JobResult, KindName, LeaseId, Outcome, Priority, QueueName, State},
+    queue::Hint,
+    store::{
+        Finish, FinishOutcome, LogLine, ProgressReport, RunStore, StoreError, inline,
+        moves::{Locked, LockedRow, locked_columns},
+        rows::{
+            ClaimedRow, HintRow, all, claimed_columns, headers_to_json, to_integer, to_json,
+            to_size,
+        },
+    },
+    timestamp::Timestamp,
+};
+
+#[async_trait]
+impl RunStore for SqliteStore {
+    async fn open_lease(
+        &self,
+        lease: LeaseId,
+        worker: &str,
+        duration: Duration,
+    ) -> Result<(), StoreError> {
+        self.within("open_lease", || async move {
+            sqlx::query(
+                "INSERT INTO leases (id, worker, ends_at) VALUES ($1, $2, $3) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(lease.as_uuid())
+            .bind(worker)
+            .bind(clock_now().after(duration))
+            .execute(&self.writer)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn renew_lease(&self, lease: LeaseId, duration: Duration) -> Result<bool, StoreError> {
+        self.within("renew_lease", || async move {
+            let now = clock_now();
+            let renewed =
+                sqlx::query("UPDATE leases SET ends_at = $2 WHERE id = $1 AND ends_at > $3")
+                    .bind(lease.as_uuid())
+                    .bind(now.after(duration))
+                    .bind(now)
+                    .execute(&self.writer)
+                    .await?;
+            Ok(renewed.rows_affected() > 0)
+        })
+        .await
+    }
+
+    async fn close_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.within("close_lease", || async move {
+            sqlx::query("UPDATE leases SET ends_at = min(ends_at, $2) WHERE id = $1")
+                .bind(lease.as_uuid())
+                .bind(clock_now())
+                .execute(&self.writer)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn claim(
+        &self,
+        lease: LeaseId,
+        ids: &[JobId],
+        kinds: &[KindName],
+        now: Timestamp,
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        let kinds = to_json("kind", &kinds)?;
+        let (ids, kinds) = (&ids_as_json(ids), &kinds);
+        self.within("claim", || async move {
+            let mut transaction = self.begin().await?;
+            let mut rows: Vec<ClaimedRow> = sqlx::query_as(concat!(
+                "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, \
+                 started_at = $2, progress = NULL \
+                 WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND state = 'queued' \
+                 AND kind IN (SELECT value FROM json_each($4)) \
+                 AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
+                 AND (deadline_at IS NULL OR deadline_at > $2) \
+                 AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > $5) \
+                 RETURNING ",
+                claimed_columns!()
+            ))
+            .bind(lease.as_uuid())
+            .bind(now)
+            .bind(ids)
+            .bind(kinds)
+            .bind(clock_now())
+            .fetch_all(&mut *transaction)
+            .await?;
+            let claimed = uuids_as_json(rows.iter().map(|row| &row.id));
+            rows.extend(claimed_before(&mut transaction, lease, ids, &claimed, now).await?);
+            transaction.commit().await?;
+            let mut jobs = Vec::with_capacity(rows.len());
+            for mut row in rows {
+                if row.payload.is_none() {
+                    let id = JobId::from_uuid(row.id);
+                    row.payload = Some(chunks::read(&self.reader, id, 0).await?);
+                }
+                jobs.push(row.into_job(lease)?);
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    async fn oldest_queued(
+        &self,
+        queues: &[QueueName],
+        kinds: &[KindName],
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let kinds = &to_json("kind", &kinds)?;
+        self.within("oldest_queued", || async move {
+            let mut ids = Vec::new();
+            for priority in Priority::ALL {
+                for queue in queues {
+                    let left = i64::from(limit) - i64::try_from(ids.len()).unwrap_or(i64::MAX);
+                    if left <= 0 {
+                        return Ok(ids);
+                    }
+                    let lane: Vec<Uuid> = sqlx::query_scalar(
+                        "SELECT id FROM jobs WHERE active AND state = 'queued' AND queue = $1 \
+                         AND priority = $2 AND kind IN (SELECT value FROM json_each($3)) \
+                         ORDER BY queued_at LIMIT $4",
+                    )
+                    .bind(queue.as_str())
+                    .bind(priority.rank())
+                    .bind(kinds)
+                    .bind(left)
+                    .fetch_all(&self.reader)
+                    .await?;
+                    ids.extend(lane.into_iter().map(JobId::from_uuid));
+                }
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
+    async fn queued_of_other_kinds(
+        &self,
+        ids: &[JobId],
+        kinds: &[KindName],
+    ) -> Result<Vec<Hint>, StoreError> {
+        let kinds = to_json("kind", &kinds)?;
+        let (ids, kinds) = (&ids_as_json(ids), &kinds);
+        self.within("queued_of_other_kinds", || async move {
+            let rows: Vec<HintRow> = sqlx::query_as(
+                "SELECT id, queue, priority FROM jobs \
+                 WHERE id IN (SELECT unhex(value) FROM json_each($1)) AND state = 'queued' \
+                 AND kind NOT IN (SELECT value FROM json_each($2))",
+            )
+            .bind(ids)
+            .bind(kinds)
+            .fetch_all(&self.reader)
+            .await?;
+            all(rows)
+        })
+        .await
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
+        let finishes = &finishes;
+        self.within("finish", || async move {
+            let mut transaction = self.begin().await?;
+            let mut outcomes = Vec::with_capacity(finishes.len());
+            for finish in finishes {
+                outcomes.push(finish_one(&mut transaction, finish).await?);
+            }
+            transaction.commit().await?;
+            Ok(outcomes)
+        })
+        .await
+    }
+
+    async fn record_progress(&self, reports: &[ProgressReport]) -> Result<(), StoreError> {
+        self.within("record_progress", || async move {
+            let mut transaction = self.begin().await?;
+            for report in reports {
+                sqlx::query(
+                    "UPDATE jobs SET progress = $4 WHERE id = $1 AND state = 'running' \
+                     AND attempt = $2 AND lease = $3",
+                )
+                .bind(report.id.as_uuid())
+                .bind(to_integer(report.attempt))
+                .bind(report.lease.as_uuid())
+                .bind(to_json("progress", &report.progress)?)
+                .execute(&mut *transaction)
+                .await?;
+            }
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError> {
+        self.within("append_logs", || async move {
+            let mut transaction = self.begin().await?;
+            for line in lines {
+                sqlx::query(
+                    "INSERT INTO logs (job_id, attempt, sequence, logged_at, line) \
+                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                )
+                .bind(line.job.as_uuid())
+                .bind(to_integer(line.attempt))
+                .bind(to_integer(line.sequence))
+                .bind(line.logged_at)
+                .bind(line.text.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            }
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+}
+
+/// What this very claim took before, its answer having been lost: no other has its lease and time.
+async fn claimed_before(
+    connection: &mut SqliteConnection,
+    lease: LeaseId,
+    ids: &str,
+    claimed: &str,
+    now: Timestamp,
+) -> Result<Vec<ClaimedRow>, StoreError> {
+    Ok(sqlx::query_as(concat!(
+        "SELECT ",
+        claimed_columns!(),
+        " FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each($1)) \
+         AND id NOT IN (SELECT unhex(value) FROM json_each($2)) AND state = 'running' \
+         AND lease = $3 AND started_at = $4"
+    ))
+    .bind(ids)
+    .bind(claimed)
+    .bind(lease.as_uuid())
+    .bind(now)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Success by a statement of its own, everything else as decided from the row.
+async fn finish_one(
+    connection: &mut SqliteConnection,
+    finish: &Finish,
+) -> Result<FinishOutcome, StoreError> {
+    if let Outcome::Succeeded(result) = &finish.outcome
+        && succeed(connection, finish, result).await?
+    {
+        return Ok(FinishOutcome::Recorded(State::Succeeded));
+    }
+    let row: Option<LockedRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        locked_columns!(),
+        " FROM jobs AS job WHERE job.id = $1"
+    ))
+    .bind(finish.id.as_uuid())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let row = row.map(Locked::try_from).transpose()?;
+    match row.as_ref().and_then(|row| row.finish(finish)) {
+        Some(moved) => {
+            let state = moved.state();
+            moves::write(connection, &[moved]).await?;
+            Ok(FinishOutcome::Recorded(state))
+        }
+        None => Ok(FinishOutcome::of_unchanged(row.as_ref(), finish)),
+    }
+}
+
+/// `running → succeeded`; false where the attempt is no longer the job's newest.
+async fn succeed(
+    connection: &mut SqliteConnection,
+    finish: &Finish,
+    result: &JobResult,
+) -> Result<bool, StoreError> {
+    let moved = sqlx::query(
+        "UPDATE jobs SET state = 'succeeded', cancel_requested = false, failure = NULL, \
+         finished_at = $4, expires_at = $4 + retain_s * 1000000, result_type = $5, \
+         result_status = $6, result_headers = $7, result_size = $8, result = $9 \
+         WHERE id = $1 AND state = 'running' AND attempt = $2 AND lease = $3",
+    )
+    .bind(finish.id.as_uuid())
+    .bind(to_integer(finish.attempt))
+    .bind(finish.lease.as_uuid())
+    .bind(finish.finished_at)
+    .bind(result.content_type.as_str())
+    .bind(result.status.map(i32::from))
+    .bind(headers_to_json(result)?)
+    .bind(to_size(result.body.len()))
+    .bind(inline(&result.body))
+    .execute(&mut *connection)
+    .await?;
+    let moved = moved.rows_affected() > 0;
+    if moved {
+        let attempt = to_integer(finish.attempt);
+        chunks::write(connection, finish.id, attempt, &result.body).await?;
+    }
+    Ok(moved)
+}

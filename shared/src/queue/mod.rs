@@ -1,6 +1,7 @@
 //! The queue: hints that a job is ready. See [`Queue`].
 
-pub mod conformance;
+#[cfg(test)]
+mod conformance;
 pub mod in_process;
 pub mod redis;
 
@@ -47,7 +48,7 @@ pub struct QueueError(pub String);
 /// Hints, from whoever makes a job ready to whoever can run it.
 ///
 /// A hint may be lost, doubled, late or stale, and nothing goes wrong: the job's row decides.
-/// Every implementation passes [`conformance`].
+/// Every implementation passes the suite in `conformance.rs`.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Adds hints to their lanes, keeping their order: with [`End::Front`] the first of them
@@ -55,8 +56,9 @@ pub trait Queue: Send + Sync + 'static {
     async fn push(&self, hints: &[Hint], end: End) -> Result<(), QueueError>;
 
     /// Takes up to `limit` hints from the first of `lanes` that has any, waiting up to `wait` for
-    /// one to come. Empty where none came. Not to be cancelled: a hint that had been taken would
-    /// be lost (and only found again after the grace).
+    /// one to come. Empty where none came: with no lane or a limit of zero that is after `wait`.
+    /// Not to be cancelled: a hint that had been taken would be lost (and only found again after
+    /// the grace).
     async fn pop(
         &self,
         lanes: &[Lane],

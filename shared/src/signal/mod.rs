@@ -1,5 +1,7 @@
 //! Signals between processes: what wakes whoever waits. See [`Signals`].
 
+#[cfg(test)]
+mod conformance;
 pub mod in_process;
 pub mod redis;
 
@@ -10,6 +12,9 @@ use crate::{
     job::{JobId, QueueName},
     queue::QueueError,
 };
+
+/// How many signals a receiver may lag behind before it loses the oldest.
+const SIGNALS_HELD: usize = 1_024;
 
 /// Something that another process may be waiting for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +30,8 @@ pub enum Signal {
 /// A bus that every process hears.
 ///
 /// A lost signal costs a wait for the next look at the store, never a wrong answer. A receiver
-/// that lags loses the oldest signals.
+/// that lags loses the oldest signals. Every implementation passes the suite in
+/// `conformance.rs`.
 #[async_trait]
 pub trait Signals: Send + Sync + 'static {
     /// Tells every process, this one included.

@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    job::Priority,
+    queue::conformance::{hints, ids, lane, queue_conforms},
+};
+
+async fn start() -> (Arc<dyn Queue>, ()) {
+    (Arc::new(InProcessQueue::default()), ())
+}
+
+queue_conforms!(start);
+
+#[tokio::test]
+async fn a_full_queue_drops_what_does_not_fit_and_takes_more_later() {
+    let queue = InProcessQueue::holding(5);
+    let lanes = [lane("a", Priority::High), lane("b", Priority::High)];
+    let (first, second) = (hints(&lanes[0], 3), hints(&lanes[1], 3));
+    queue.push(&first, End::Back).await.unwrap();
+    queue.push(&second, End::Front).await.unwrap();
+    assert_eq!(queue.depth(&lanes[1]).await.unwrap(), 2);
+    queue.push(&first, End::Back).await.unwrap();
+    assert_eq!(queue.depth(&lanes[0]).await.unwrap(), 3);
+
+    let popped = queue.pop(&lanes, 10, Duration::ZERO).await.unwrap();
+    assert_eq!(popped, ids(&first));
+    queue.push(&second[2..], End::Back).await.unwrap();
+    let popped = queue.pop(&lanes, 10, Duration::ZERO).await.unwrap();
+    assert_eq!(popped, ids(&second));
+}
+
+#[tokio::test]
+async fn an_empty_lane_costs_nothing() {
+    let queue = InProcessQueue::default();
+    for number in 0..100 {
+        let lane = lane(&format!("queue-{number}"), Priority::Low);
+        queue.push(&hints(&lane, 2), End::Back).await.unwrap();
+        queue.pop(&[lane], 2, Duration::ZERO).await.unwrap();
+    }
+    let held = queue.held();
+    assert!(held.lanes.is_empty());
+    assert_eq!(held.count, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_wait_is_no_overflow() {
+    let queue = InProcessQueue::default();
+    let popped = queue.pop(&[], 1, Duration::MAX).await.unwrap();
+    assert!(popped.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wakeup_is_lost() {
+    let queue = Arc::new(InProcessQueue::default());
+    let lane = lane("default", Priority::Normal);
+    for _ in 0..5_000 {
+        let popper = tokio::spawn({
+            let (queue, lanes) = (queue.clone(), [lane.clone()]);
+            async move { queue.pop(&lanes, 1, Duration::from_secs(5)).await.unwrap() }
+        });
+        let pushed = hints(&lane, 1);
+        queue.push(&pushed, End::Back).await.unwrap();
+        assert_eq!(popper.await.unwrap(), ids(&pushed));
+    }
+}

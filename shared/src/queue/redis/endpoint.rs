@@ -1,0 +1,99 @@
+//! Where Redis is, and how to get a connection to it.
+
+use std::{fmt::Display, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError,
+    aio::{MultiplexedConnection, PubSub},
+};
+use tokio::time::timeout;
+
+use crate::{queue::QueueError, settings::RedisSettings};
+
+/// How many commands may wait to be written to one connection before callers wait themselves.
+const COMMANDS_AHEAD: usize = 1_024;
+
+/// The address of Redis and how long it may take to answer.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    client: Client,
+    deadline: Duration,
+}
+
+impl Endpoint {
+    /// Reads the address, and connects to nothing yet.
+    pub(crate) fn open(settings: &RedisSettings, url: &str) -> Result<Self, QueueError> {
+        let client = url
+            .into_connection_info()
+            .and_then(|information| {
+                // Published messages come over connections of their own, in the older protocol.
+                let redis = information
+                    .redis_settings()
+                    .clone()
+                    .set_protocol(ProtocolVersion::RESP2);
+                let tcp = information.tcp_settings().clone().set_nodelay(true);
+                Client::open(information.set_redis_settings(redis).set_tcp_settings(tcp))
+            })
+            .map_err(|error| QueueError(format!("REDIS_URL (redis_url) is wrong: {error}")))?;
+        Ok(Self {
+            client,
+            deadline: settings.deadline(),
+        })
+    }
+
+    pub(crate) const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// A new connection for commands. The response to a command is awaited for ever: whoever
+    /// uses it limits that.
+    pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, QueueError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(COMMANDS_AHEAD);
+        let connecting = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        self.within_deadline(connecting).await
+    }
+
+    /// A new connection that hears these channels.
+    pub(crate) async fn subscribe(&self, channels: &[String]) -> Result<PubSub, QueueError> {
+        let subscribing = async {
+            let mut subscription = self.client.get_async_pubsub().await?;
+            subscription.subscribe(channels).await?;
+            Ok(subscription)
+        };
+        self.within_deadline(subscribing).await
+    }
+
+    pub(crate) async fn within_deadline<Answer>(
+        &self,
+        asking: impl Future<Output = Result<Answer, RedisError>>,
+    ) -> Result<Answer, QueueError> {
+        match timeout(self.deadline, asking).await {
+            Ok(answer) => answer.map_err(|error| self.error(error)),
+            Err(_) => Err(self.silence()),
+        }
+    }
+
+    /// An error that says which Redis it is about. The address carries no password.
+    pub(crate) fn error(&self, detail: impl Display) -> QueueError {
+        let address = self.client.get_connection_info().addr();
+        QueueError(format!("Redis at {address}: {detail}"))
+    }
+
+    /// The error of a Redis that does not answer.
+    pub(crate) fn silence(&self) -> QueueError {
+        self.error(format_args!("no answer within {:?}", self.deadline))
+    }
+}
+
+/// Whether a connection that gave this error is of no more use.
+pub(super) fn ends_connection(error: &RedisError) -> bool {
+    // READONLY: the address led to a primary that has become a replica.
+    error.is_unrecoverable_error()
+        || error.kind() == ErrorKind::Io
+        || error.code() == Some("READONLY")
+}

@@ -1,8 +1,59 @@
 //! The one place that chooses a store, a queue and a bus of signals from the settings.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use crate::{clock::SynchronisedClock, queue::Queue, signal::Signals, store::Store};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    clock::SynchronisedClock,
+    queue::{Queue, QueueError, in_process::InProcessQueue, redis::RedisQueue},
+    settings::Settings,
+    signal::{Signals, in_process::InProcessSignals, redis::RedisSignals},
+    store::{
+        JobStore, Store, StoreError,
+        postgres::{PostgresSettings, PostgresStore},
+        sqlite::{SqliteSettings, SqliteStore},
+    },
+};
+
+/// How often a process sets its clock to the database's.
+const CLOCK_IS_SET_EVERY: Duration = Duration::from_secs(5);
+
+/// The name of the SQLite file in the data directory.
+const SQLITE_FILE: &str = "coatcheck.sqlite3";
+
+/// Why there is nothing to work on.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The directory of the SQLite file cannot be made.
+    #[error("the data directory {path:?} cannot be made: {source}")]
+    DataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// A role of its own process needs what all processes share.
+    #[error(
+        "`coatcheck {role}` shares its jobs with other processes: it needs DATABASE_URL to be \
+         postgres://… and REDIS_URL to be redis://…; `coatcheck` alone serves everything in one \
+         process without either"
+    )]
+    NotShared {
+        /// The role.
+        role: &'static str,
+    },
+}
 
 /// What every part of the program works on.
 #[derive(Clone)]
@@ -15,4 +66,137 @@ pub struct Backend {
     pub signals: Arc<dyn Signals>,
     /// The database's clock.
     pub clock: SynchronisedClock,
+}
+
+/// Where jobs are kept.
+enum Database {
+    Postgres(SecretString),
+    Sqlite(PathBuf),
+}
+
+impl Database {
+    fn of(settings: &Settings) -> Self {
+        let Some(url) = &settings.database_url else {
+            return Self::Sqlite(settings.data_dir.join(SQLITE_FILE));
+        };
+        match url.expose_secret().strip_prefix("sqlite:") {
+            Some(path) => Self::Sqlite(path.strip_prefix("//").unwrap_or(path).into()),
+            None => Self::Postgres(url.clone()),
+        }
+    }
+}
+
+impl Backend {
+    /// For everything in one process. An SQLite file is made where it is missing and brought up
+    /// to this program's schema; a Postgres database must have been.
+    ///
+    /// # Errors
+    /// Where the database cannot be used, or Redis, where one is named.
+    pub async fn open(settings: &Settings) -> Result<Self, BackendError> {
+        let store: Arc<dyn Store> = match Database::of(settings) {
+            Database::Postgres(url) => Arc::new(open_postgres(settings, url).await?),
+            Database::Sqlite(path) => Arc::new(open_sqlite(settings, path).await?),
+        };
+        let clock = follow_clock_of(&store).await?;
+        let (queue, signals): (Arc<dyn Queue>, Arc<dyn Signals>) = match &settings.redis_url {
+            None => (
+                Arc::new(InProcessQueue::default()),
+                Arc::new(InProcessSignals::default()),
+            ),
+            Some(url) => {
+                let url = url.expose_secret();
+                (
+                    Arc::new(RedisQueue::connect(&settings.redis, url).await?),
+                    Arc::new(RedisSignals::connect(&settings.redis, url).await?),
+                )
+            }
+        };
+        Ok(Self {
+            store,
+            queue,
+            signals,
+            clock,
+        })
+    }
+
+    /// For one role of a system of several processes.
+    ///
+    /// # Errors
+    /// As [`Backend::open`], and where the settings do not name what the processes share.
+    pub async fn open_shared(
+        settings: &Settings,
+        role: &'static str,
+    ) -> Result<Self, BackendError> {
+        let shared =
+            matches!(Database::of(settings), Database::Postgres(_)) && settings.redis_url.is_some();
+        if !shared {
+            return Err(BackendError::NotShared { role });
+        }
+        Self::open(settings).await
+    }
+}
+
+/// Brings the database's schema up to this program's.
+///
+/// # Errors
+/// Where the database cannot be used.
+pub async fn migrate(settings: &Settings) -> Result<(), BackendError> {
+    match Database::of(settings) {
+        Database::Postgres(url) => postgres(settings, url)?.migrate().await?,
+        Database::Sqlite(path) => drop(open_sqlite(settings, path).await?),
+    }
+    Ok(())
+}
+
+fn postgres(settings: &Settings, url: SecretString) -> Result<PostgresStore, StoreError> {
+    PostgresStore::connect(&PostgresSettings {
+        url,
+        connections: settings.store.connections,
+        deadline: settings.store.deadline(),
+    })
+}
+
+async fn open_postgres(
+    settings: &Settings,
+    url: SecretString,
+) -> Result<PostgresStore, StoreError> {
+    let store = postgres(settings, url)?;
+    store.check_schema().await?;
+    Ok(store)
+}
+
+async fn open_sqlite(settings: &Settings, path: PathBuf) -> Result<SqliteStore, BackendError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    tokio::fs::create_dir_all(directory)
+        .await
+        .map_err(|source| BackendError::DataDirectory {
+            path: directory.to_owned(),
+            source,
+        })?;
+    let settings = SqliteSettings {
+        path,
+        readers: settings.store.connections,
+        deadline: settings.store.deadline(),
+    };
+    Ok(SqliteStore::open(&settings).await?)
+}
+
+/// A clock that is set to the store's now, and again while the store lives.
+async fn follow_clock_of(store: &Arc<dyn Store>) -> Result<SynchronisedClock, StoreError> {
+    let clock = SynchronisedClock::starting_at(store.now().await?);
+    let (followed, following) = (Arc::downgrade(store), clock.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(CLOCK_IS_SET_EVERY).await;
+            let Some(store) = followed.upgrade() else {
+                return;
+            };
+            let asked = Instant::now();
+            // With the database away the clock runs on by itself.
+            if let Ok(reading) = JobStore::now(&*store).await {
+                following.synchronise(asked, reading);
+            }
+        }
+    });
+    Ok(clock)
 }

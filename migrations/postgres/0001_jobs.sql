@@ -63,7 +63,7 @@ CREATE TABLE jobs (
     CONSTRAINT priority_is_known CHECK (priority BETWEEN 0 AND 2),
     CONSTRAINT state_is_known
         CHECK (state IN ('scheduled', 'queued', 'running', 'succeeded', 'failed', 'cancelled')),
-    CONSTRAINT attempts_are_within_bounds CHECK (attempt BETWEEN 0 AND max_attempts AND crashes >= 0),
+    CONSTRAINT attempts_are_within_bounds CHECK (max_attempts >= 1 AND attempt BETWEEN 0 AND max_attempts AND crashes >= 0),
     CONSTRAINT queued_since_some_time CHECK (state <> 'queued' OR queued_at IS NOT NULL),
     CONSTRAINT running_under_a_lease
         CHECK (state <> 'running' OR (lease IS NOT NULL AND attempt > 0 AND started_at IS NOT NULL)),

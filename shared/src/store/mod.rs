@@ -3,11 +3,12 @@
 //! Four traits: [`ReadStore`] (whatever reads the same in every dialect) and, by who calls them,
 //! [`JobStore`] (the API), [`RunStore`] (a worker's runs), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
 //! one transaction whose condition names the state and attempt that it expects. Every verb may be
-//! asked again where its answer was lost; every implementation passes [`conformance`].
+//! asked again where its answer was lost; every implementation passes the suite in `conformance`.
 
 mod chunks;
 mod columns;
-pub mod conformance;
+#[cfg(test)]
+mod conformance;
 mod deadline;
 mod error;
 mod group_commit;

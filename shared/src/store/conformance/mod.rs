@@ -1,0 +1,82 @@
+//! The suite that every store must pass: one test a case and dialect.
+
+mod fixture;
+mod keeping;
+mod leases;
+mod model;
+mod reading;
+mod running;
+mod submitting;
+
+use fixture::{Fixture, postgres, sqlite};
+
+/// Makes a test of each case for each dialect.
+macro_rules! stores_conform {
+    ($($room:ident { $($case:ident)+ })+) => {
+        mod in_sqlite {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$room::$case(&super::sqlite().await).await;
+                }
+            )+)+
+        }
+
+        mod in_postgres {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$room::$case(&super::postgres().await).await;
+                }
+            )+)+
+        }
+    };
+}
+
+stores_conform! {
+    submitting {
+        a_job_reads_back_as_it_was_submitted
+        a_group_is_stored_as_a_whole
+        an_insert_asked_twice_stores_once
+        a_large_payload_reaches_the_claim_byte_for_byte
+    }
+    leases {
+        an_ended_lease_never_comes_back
+        nothing_is_claimed_without_a_live_lease
+        old_leases_are_forgotten_only_without_jobs
+    }
+    running {
+        a_claim_takes_queued_jobs_of_its_kinds_once
+        a_claim_whose_answer_was_lost_gives_the_same_jobs
+        claims_side_by_side_take_each_job_once
+        a_result_reads_back_byte_for_byte
+        only_the_newest_attempt_finishes
+        a_finish_asked_twice_is_recorded_once
+        a_retry_waits_for_its_time_and_keeps_its_history
+        a_failed_job_keeps_its_failure
+        a_released_attempt_does_not_count
+        a_cancel_is_obeyed_in_every_state
+        a_job_told_to_stop_is_not_tried_again
+        a_cancel_against_a_finish_agrees_with_the_final_state
+        progress_is_the_newest_attempts
+        logs_are_kept_in_order_and_once
+    }
+    keeping {
+        a_dead_workers_jobs_are_rescued
+        a_job_that_kills_its_workers_ends
+        a_dead_workers_cancelled_job_is_cancelled
+        jobs_out_of_time_fail
+        expired_jobs_are_forgotten_with_all_that_is_theirs
+        lanes_and_their_oldest_jobs_are_found
+        foreign_kinds_are_told
+    }
+    reading {
+        pages_follow_one_another_newest_first
+        filters_narrow_a_list
+        another_tenant_sees_nothing
+        queues_and_kinds_are_catalogued
+    }
+    model {
+        random_walks_agree_with_the_state_machine
+    }
+}

@@ -204,7 +204,7 @@ async fn a_password_is_used_and_a_missing_or_wrong_one_said() {
     let server = TestServer::start_with(&["--requirepass", "right-secret"]).await;
     let with = |login: &str| server.url().replace("://", &format!("://{login}"));
     for (login, part) in [
-        ("", "NOAUTH: Authentication required"),
+        ("", "Authentication required"),
         (":wrong-secret@", "Password authentication failed"),
     ] {
         let error = refusal(&with(login)).await;

@@ -1,4 +1,9 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use super::*;
 use crate::{
@@ -28,6 +33,42 @@ async fn a_full_queue_drops_what_does_not_fit_and_takes_more_later() {
     queue.push(&second[2..], End::Back).await.unwrap();
     let popped = queue.pop(&lanes, 10, Duration::ZERO).await.unwrap();
     assert_eq!(popped, ids(&second));
+}
+
+#[tokio::test]
+async fn what_is_dropped_is_counted() {
+    let counted = Counted::default();
+    let _recording = metrics::set_default_local_recorder(&counted);
+    let queue = InProcessQueue::holding(5);
+    let pushed = hints(&lane("a", Priority::High), 7);
+    queue.push(&pushed, End::Back).await.unwrap();
+    queue.push(&pushed, End::Front).await.unwrap();
+    assert_eq!(counted.dropped.load(Ordering::Relaxed), 9);
+}
+
+/// Records the one counter.
+#[derive(Default)]
+struct Counted {
+    dropped: Arc<AtomicU64>,
+}
+
+impl Recorder for Counted {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        assert_eq!(key.name(), "coatcheck_hints_dropped_total");
+        Counter::from_arc(self.dropped.clone())
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::{
+    test_proxy::TestProxy,
     test_server::{self, TestServer, settings},
     *,
 };
@@ -143,6 +144,18 @@ async fn a_hung_redis_is_reported_in_time_and_found_again() {
         fails_in_time(&queue, &lane).await;
     }
     server.resume();
+    recovers(&queue, &lane).await;
+}
+
+#[tokio::test]
+async fn connections_that_died_silently_are_replaced() {
+    let server = TestServer::start().await;
+    let proxy = TestProxy::to(&server.url()).await;
+    let queue = RedisQueue::connect(&settings(DEADLINE), &proxy.url()).await;
+    let (queue, lane) = (queue.unwrap(), lane("default", Priority::Normal));
+    recovers(&queue, &lane).await;
+    proxy.abandon_connections();
+    fails_in_time(&queue, &lane).await;
     recovers(&queue, &lane).await;
 }
 

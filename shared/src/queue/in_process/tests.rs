@@ -3,6 +3,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use futures::FutureExt;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use super::*;
@@ -91,17 +92,41 @@ async fn an_endless_wait_is_no_overflow() {
     assert!(popped.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+/// The other side answers after pauses of many lengths, to hit the moment between a look and the
+/// wait that follows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_wakeup_is_lost() {
+    const ROUNDS: u32 = 100_000;
     let queue = Arc::new(InProcessQueue::default());
-    let lane = lane("default", Priority::Normal);
-    for _ in 0..5_000 {
-        let popper = tokio::spawn({
-            let (queue, lanes) = (queue.clone(), [lane.clone()]);
-            async move { queue.pop(&lanes, 1, Duration::from_secs(5)).await.unwrap() }
-        });
-        let pushed = hints(&lane, 1);
-        queue.push(&pushed, End::Back).await.unwrap();
-        assert_eq!(popper.await.unwrap(), ids(&pushed));
+    let [there, back] = ["there", "back"].map(|name| lane(name, Priority::Normal));
+    let answering = std::thread::spawn({
+        let (queue, lanes, answer) = (queue.clone(), [there.clone()], hints(&back, 1));
+        move || {
+            for round in 0..ROUNDS {
+                while queue.take(&lanes, 1).is_empty() {
+                    std::thread::yield_now();
+                }
+                for _ in 0..round % 200 {
+                    std::hint::spin_loop();
+                }
+                push_now(&queue, &answer);
+            }
+        }
+    });
+    let (question, lanes) = (hints(&there, 1), [back]);
+    for _ in 0..ROUNDS {
+        push_now(&queue, &question);
+        let wait = Duration::from_secs(5);
+        assert_eq!(queue.pop(&lanes, 1, wait).await.unwrap().len(), 1);
     }
+    answering.join().unwrap();
+}
+
+/// A push never waits.
+fn push_now(queue: &InProcessQueue, hints: &[Hint]) {
+    queue
+        .push(hints, End::Back)
+        .now_or_never()
+        .unwrap()
+        .unwrap();
 }

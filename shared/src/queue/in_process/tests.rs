@@ -1,4 +1,10 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures::FutureExt;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use super::*;
 use crate::{
@@ -31,6 +37,42 @@ async fn a_full_queue_drops_what_does_not_fit_and_takes_more_later() {
 }
 
 #[tokio::test]
+async fn what_is_dropped_is_counted() {
+    let counted = Counted::default();
+    let _recording = metrics::set_default_local_recorder(&counted);
+    let queue = InProcessQueue::holding(5);
+    let pushed = hints(&lane("a", Priority::High), 7);
+    queue.push(&pushed, End::Back).await.unwrap();
+    queue.push(&pushed, End::Front).await.unwrap();
+    assert_eq!(counted.dropped.load(Ordering::Relaxed), 9);
+}
+
+/// Records the one counter.
+#[derive(Default)]
+struct Counted {
+    dropped: Arc<AtomicU64>,
+}
+
+impl Recorder for Counted {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        assert_eq!(key.name(), "coatcheck_hints_dropped_total");
+        Counter::from_arc(self.dropped.clone())
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[tokio::test]
 async fn an_empty_lane_costs_nothing() {
     let queue = InProcessQueue::default();
     for number in 0..100 {
@@ -50,17 +92,41 @@ async fn an_endless_wait_is_no_overflow() {
     assert!(popped.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+/// The other side answers after pauses of many lengths, to hit the moment between a look and the
+/// wait that follows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_wakeup_is_lost() {
+    const ROUNDS: u32 = 100_000;
     let queue = Arc::new(InProcessQueue::default());
-    let lane = lane("default", Priority::Normal);
-    for _ in 0..5_000 {
-        let popper = tokio::spawn({
-            let (queue, lanes) = (queue.clone(), [lane.clone()]);
-            async move { queue.pop(&lanes, 1, Duration::from_secs(5)).await.unwrap() }
-        });
-        let pushed = hints(&lane, 1);
-        queue.push(&pushed, End::Back).await.unwrap();
-        assert_eq!(popper.await.unwrap(), ids(&pushed));
+    let [there, back] = ["there", "back"].map(|name| lane(name, Priority::Normal));
+    let answering = std::thread::spawn({
+        let (queue, lanes, answer) = (queue.clone(), [there.clone()], hints(&back, 1));
+        move || {
+            for round in 0..ROUNDS {
+                while queue.take(&lanes, 1).is_empty() {
+                    std::thread::yield_now();
+                }
+                for _ in 0..round % 200 {
+                    std::hint::spin_loop();
+                }
+                push_now(&queue, &answer);
+            }
+        }
+    });
+    let (question, lanes) = (hints(&there, 1), [back]);
+    for _ in 0..ROUNDS {
+        push_now(&queue, &question);
+        let wait = Duration::from_secs(5);
+        assert_eq!(queue.pop(&lanes, 1, wait).await.unwrap().len(), 1);
     }
+    answering.join().unwrap();
+}
+
+/// A push never waits.
+fn push_now(queue: &InProcessQueue, hints: &[Hint]) {
+    queue
+        .push(hints, End::Back)
+        .now_or_never()
+        .unwrap()
+        .unwrap();
 }

@@ -167,8 +167,9 @@ impl State {
         self.live.insert(Live { number, connection }).clone()
     }
 
+    /// Whoever waited for the same attempt says the same: one of them counts.
     fn refuse(&mut self, error: QueueError) {
-        if self.live.is_some() {
+        if self.settled().is_some() {
             return;
         }
         self.pause = (self.pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::{
+    test_proxy::TestProxy,
     test_server::{self, TestServer, settings},
     *,
 };
@@ -147,6 +148,18 @@ async fn a_hung_redis_is_reported_in_time_and_found_again() {
 }
 
 #[tokio::test]
+async fn connections_that_died_silently_are_replaced() {
+    let server = TestServer::start().await;
+    let proxy = TestProxy::to(&server.url()).await;
+    let queue = RedisQueue::connect(&settings(DEADLINE), &proxy.url()).await;
+    let (queue, lane) = (queue.unwrap(), lane("default", Priority::Normal));
+    recovers(&queue, &lane).await;
+    proxy.abandon_connections();
+    fails_in_time(&queue, &lane).await;
+    recovers(&queue, &lane).await;
+}
+
+#[tokio::test]
 async fn callers_of_a_hung_redis_do_not_queue_up_behind_one_another() {
     let (server, queue, lane) = private().await;
     server.hang();
@@ -204,7 +217,7 @@ async fn a_password_is_used_and_a_missing_or_wrong_one_said() {
     let server = TestServer::start_with(&["--requirepass", "right-secret"]).await;
     let with = |login: &str| server.url().replace("://", &format!("://{login}"));
     for (login, part) in [
-        ("", "NOAUTH: Authentication required"),
+        ("", "Authentication required"),
         (":wrong-secret@", "Password authentication failed"),
     ] {
         let error = refusal(&with(login)).await;

@@ -9,7 +9,7 @@ use redis::{
 };
 use tokio::{
     sync::broadcast,
-    time::{interval, sleep},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::channels::Channels;
@@ -51,6 +51,7 @@ impl Listener {
         let (mut questions, mut messages) = subscription.split();
         // Nothing may be published for hours: only asking shows that the connection still lives.
         let mut look = interval(self.endpoint.deadline());
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 message = messages.next() => match message {

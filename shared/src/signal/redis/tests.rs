@@ -4,7 +4,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::{
-    queue::redis::test_server::{self, TestServer, settings},
+    queue::redis::{
+        test_proxy::TestProxy,
+        test_server::{self, TestServer, settings},
+    },
     signal::conformance::{next, signals_conform, some_ids},
 };
 
@@ -88,6 +91,18 @@ async fn signals_are_heard_again_after_redis_hung() {
         sleep(DEADLINE).await;
     }
     server.resume();
+    recovers(&signals).await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_died_silently_is_replaced() {
+    let server = TestServer::start().await;
+    let proxy = TestProxy::to(&server.url()).await;
+    let signals = RedisSignals::connect(&settings(DEADLINE), &proxy.url()).await;
+    let signals = signals.unwrap();
+    recovers(&signals).await;
+    proxy.abandon_connections();
+    fails_in_time(&signals).await;
     recovers(&signals).await;
 }
 

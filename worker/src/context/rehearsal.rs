@@ -1,5 +1,7 @@
 //! A job outside of any store, for tests of handlers.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use coatcheck_shared::{
     clock::{Clock, SynchronisedClock, SystemClock},
@@ -19,7 +21,7 @@ const REPORTS: usize = 4_096;
 /// the handler says meanwhile. For tests of one's own handlers.
 pub struct Rehearsal {
     context: JobContext,
-    reports: mpsc::Receiver<Report>,
+    reports: Mutex<mpsc::Receiver<Report>>,
 }
 
 /// What a handler said of its job while it ran.
@@ -60,7 +62,7 @@ impl Rehearsal {
         let clock = SynchronisedClock::starting_at(now);
         Ok(Self {
             context: JobContext::new(job, CancellationToken::new(), sender, clock),
-            reports,
+            reports: Mutex::new(reports),
         })
     }
 
@@ -84,10 +86,11 @@ impl Rehearsal {
         ErasedHandler::run(handler, self.context.job(), &self.context).await
     }
 
-    /// What the handler has said since this was last asked.
-    pub fn said(&mut self) -> Vec<Said> {
+    /// What the handler has said since this was last asked. It may still be running.
+    pub fn said(&self) -> Vec<Said> {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         let mut said = Vec::new();
-        while let Ok(report) = self.reports.try_recv() {
+        while let Ok(report) = reports.try_recv() {
             said.push(match report {
                 Report::Progress(report) => {
                     Said::Progress(report.progress.percent, report.progress.message)

@@ -73,12 +73,12 @@ fn headers(payload: &HttpPayload) -> Result<HeaderMap, HandlerError> {
             .map_err(|_| HandlerError::fail(format!("{name:?} is no name of a header field")))?;
         if is_hop_by_hop(&field) {
             return Err(HandlerError::fail(format!(
-                "the header field {name} belongs to the connection and cannot be set"
+                "the header field {field} belongs to the connection and cannot be set"
             )));
         }
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
             HandlerError::fail(format!(
-                "the header field {name} has a control character in its value"
+                "the header field {field} has a control character in its value"
             ))
         })?;
         headers.append(field, value);

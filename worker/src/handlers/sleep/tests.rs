@@ -17,7 +17,7 @@ fn rehearsal(ms: u64) -> Rehearsal {
 
 #[tokio::test]
 async fn it_sleeps_and_says_so() {
-    let mut rehearsal = rehearsal(1_500);
+    let rehearsal = rehearsal(1_500);
     let start = Instant::now();
     let result = rehearsal.run(&SleepHandler).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(1_500));
@@ -37,7 +37,7 @@ async fn it_sleeps_and_says_so() {
 #[tokio::test]
 async fn a_short_sleep_reports_nothing_and_a_long_one_little() {
     for ms in [0, 100] {
-        let mut rehearsal = rehearsal(ms);
+        let rehearsal = rehearsal(ms);
         rehearsal.run(&SleepHandler).await.unwrap();
         assert_eq!(rehearsal.said(), []);
     }

@@ -1,5 +1,7 @@
 //! The example worker's handler makes real thumbnails.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 #[path = "../examples/thumbnails/handler.rs"]
 mod handler;
 

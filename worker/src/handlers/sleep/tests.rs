@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use coatcheck_shared::settings::load_from;
 use futures::future::join_all;
@@ -67,11 +67,11 @@ async fn a_payload_that_does_not_fit_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_sleeps_run_at_once_in_one_process() {
-    let registry = builtin(&load_from("").unwrap()).unwrap();
+    let registry = Arc::new(builtin(&load_from("").unwrap()).unwrap());
     let before_kib = resident_kib();
     let start = Instant::now();
     let jobs = (0..10_000).map(|_| {
-        let registry = registry.clone();
+        let registry = Arc::clone(&registry);
         tokio::spawn(async move {
             let rehearsal = rehearsal(1_000);
             let context = rehearsal.context();

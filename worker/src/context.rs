@@ -1,5 +1,7 @@
 //! What a handler knows of its job, and what it can say of it while it runs.
 
+mod rehearsal;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use coatcheck_shared::{
@@ -10,6 +12,8 @@ use coatcheck_shared::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+pub use self::rehearsal::{Rehearsal, Said};
 
 /// Something that a running job says.
 #[derive(Debug)]

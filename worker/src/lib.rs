@@ -5,6 +5,7 @@
 
 pub mod context;
 pub mod handler;
+pub mod handlers;
 pub mod registry;
 
 pub use coatcheck_shared::{job::JobResult, kind::KindPayload};

@@ -1,0 +1,103 @@
+//! A job outside of any store, for tests of handlers.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use coatcheck_shared::{
+    clock::{Clock, SynchronisedClock, SystemClock},
+    job::{ClaimedJob, InvalidName, JobId, JobResult, LeaseId, Metadata, QueueName, Tenant},
+    kind::KindPayload,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{JobContext, Report};
+use crate::{Handler, HandlerError, registry::ErasedHandler};
+
+/// More reports than this are dropped, as a worker drops what its store cannot keep up with.
+const REPORTS: usize = 4_096;
+
+/// One attempt at a job that no store knows: it runs a handler as a worker would, and keeps what
+/// the handler says meanwhile. For tests of one's own handlers.
+pub struct Rehearsal {
+    context: JobContext,
+    reports: Mutex<mpsc::Receiver<Report>>,
+}
+
+/// What a handler said of its job while it ran.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// How far it was, in percent, and what it was doing.
+    Progress(f32, Option<String>),
+    /// A line of the attempt's log.
+    Log(String),
+}
+
+impl Rehearsal {
+    /// The first attempt at a job of the handler's kind.
+    ///
+    /// # Errors
+    /// Where the name that the payload's type gives is no name of a kind.
+    pub fn of<H: Handler>(payload: &serde_json::Value) -> Result<Self, InvalidName> {
+        let now = SystemClock.now();
+        let job = ClaimedJob {
+            id: JobId::generate(&SystemClock),
+            tenant: Tenant::default(),
+            kind: <H::Payload as KindPayload>::KIND.parse()?,
+            queue: QueueName::default(),
+            attempt: 1,
+            max_attempts: 1,
+            lease: LeaseId::generate(&SystemClock),
+            created_at: now,
+            started_at: now,
+            timeout: None,
+            deadline_at: None,
+            previous_backoff: None,
+            payload_type: "application/json".to_owned(),
+            payload: Bytes::from(payload.to_string()),
+            metadata: Metadata::new(),
+            traceparent: None,
+        };
+        let (sender, reports) = mpsc::channel(REPORTS);
+        let clock = SynchronisedClock::starting_at(now);
+        Ok(Self {
+            context: JobContext::new(job, CancellationToken::new(), sender, clock),
+            reports: Mutex::new(reports),
+        })
+    }
+
+    /// The job carries this W3C trace context.
+    #[must_use]
+    pub fn with_traceparent(mut self, traceparent: &str) -> Self {
+        self.context.job.traceparent = Some(traceparent.to_owned());
+        self
+    }
+
+    /// The attempt, as the handler sees it. Its cancellation can be fired.
+    pub fn context(&self) -> &JobContext {
+        &self.context
+    }
+
+    /// Reads the payload, runs the handler, writes the result, as a worker does.
+    ///
+    /// # Errors
+    /// With whatever the handler returns, and where the payload does not fit its kind.
+    pub async fn run<H: Handler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
+        ErasedHandler::run(handler, self.context.job(), &self.context).await
+    }
+
+    /// What the handler has said since this was last asked. It may still be running.
+    pub fn said(&self) -> Vec<Said> {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = Vec::new();
+        while let Ok(report) = reports.try_recv() {
+            said.push(match report {
+                Report::Progress(report) => {
+                    Said::Progress(report.progress.percent, report.progress.message)
+                }
+                Report::Log(line) => Said::Log(line.text),
+            });
+        }
+        said
+    }
+}

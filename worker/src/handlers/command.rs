@@ -1,0 +1,118 @@
+//! `command`: runs a program that the operator has named in the settings.
+//!
+//! The program is never given to a shell. It gets a group of processes of its own, an environment
+//! that is empty but for `PATH` and what the settings add, its input on a pipe, and is read through
+//! pipes. Nothing of the group outlives the attempt, however that ends.
+//!
+//! Exit status 0 makes the standard output the result. Every other end is a failed attempt that
+//! may be retried: what a status means is the program's own affair.
+//!
+//! One case is out of reach without `unsafe`: a worker that is itself killed with SIGKILL cannot
+//! take its programs along. Their pipes close then, so they read the end of their input and get
+//! SIGPIPE at their next write; under systemd or in a container the rest of the worker's control
+//! group goes with it.
+
+mod error_log;
+mod process;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use coatcheck_shared::{
+    job::JobResult,
+    kind::command::CommandPayload,
+    settings::{CommandSettings, Settings},
+};
+
+use self::process::{Process, RunError, ending};
+use crate::{Handler, HandlerError, JobContext};
+
+/// How long a program may take to end after SIGTERM, at most; then it gets SIGKILL.
+const LONGEST_TERMINATION: Duration = Duration::from_secs(2);
+
+/// Runs `command`.
+#[derive(Clone, Debug)]
+pub struct CommandHandler {
+    commands: BTreeMap<String, CommandSettings>,
+    result_bytes: usize,
+    termination: Duration,
+}
+
+impl CommandHandler {
+    /// A handler that runs the programs in these settings, and no others.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            commands: settings.commands.clone(),
+            result_bytes: settings.worker.result_bytes,
+            // Past the grace the attempt is dropped: SIGKILL has to come before.
+            termination: LONGEST_TERMINATION.min(settings.worker.cancel_grace() / 2),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<&CommandSettings, HandlerError> {
+        self.commands.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.commands.keys().map(String::as_str).collect();
+            HandlerError::fail(if names.is_empty() {
+                format!("there is no command {name:?}: this worker's settings name none")
+            } else {
+                let names = names.join(", ");
+                format!("there is no command {name:?}: this worker's settings name {names}")
+            })
+        })
+    }
+}
+
+impl Handler for CommandHandler {
+    type Payload = CommandPayload;
+    type Output = JobResult;
+
+    async fn run(
+        &self,
+        CommandPayload {
+            command: name,
+            input,
+        }: CommandPayload,
+        context: &JobContext,
+    ) -> Result<JobResult, HandlerError> {
+        let command = self.find(&name)?;
+        let most_bytes = command
+            .output_bytes
+            .map_or(self.result_bytes, |bytes| bytes.min(self.result_bytes));
+        let process = Process::start(command)
+            .map_err(|error| HandlerError::retry(format!("{name} cannot be started: {error}")))?;
+        let ended = process
+            .run(input_bytes(input), most_bytes, self.termination, context)
+            .await
+            .map_err(|error| unfinished(&name, &error))?;
+        if ended.status.success() {
+            return Ok(JobResult::new(command.content_type.clone(), ended.output));
+        }
+        let (how, details) = ending(ended.status);
+        let mut message = format!("{name} {how}");
+        if !ended.last_words.is_empty() {
+            message = format!("{message}: {}", ended.last_words);
+        }
+        Err(HandlerError::retry(message).with_details(details))
+    }
+}
+
+fn unfinished(name: &str, error: &RunError) -> HandlerError {
+    match error {
+        RunError::TooMuch(_) => HandlerError::fail(format!(
+            "{name} was killed: {error}, the most that commands.{name}.output_bytes and \
+             COATCHECK_WORKER__RESULT_BYTES allow"
+        )),
+        RunError::Stopped | RunError::Pipe(_) => HandlerError::retry(format!("{name}: {error}")),
+    }
+}
+
+/// A string as it is, anything else as JSON.
+fn input_bytes(input: Option<serde_json::Value>) -> Vec<u8> {
+    match input {
+        None => Vec::new(),
+        Some(serde_json::Value::String(text)) => text.into_bytes(),
+        Some(json) => json.to_string().into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

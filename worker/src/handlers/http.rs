@@ -1,0 +1,105 @@
+//! `http`: calls a URL and keeps the answer.
+//!
+//! An answer of 429 or 503 says "not now": the job is retried, after the answer's `Retry-After`
+//! where it has one. So is a call that brought no whole answer. Every other answer, a 404 or a 500
+//! too, is the result, with its status and header fields; so is a redirect, which is not followed.
+//!
+//! Unless the operator allows it, no private address is called, whatever the URL, the name server
+//! or the answer say: see [`mod@address`].
+
+mod address;
+mod answer;
+mod client;
+mod request;
+
+use std::{error::Error, time::Duration};
+
+use coatcheck_shared::{job::JobResult, kind::http::HttpPayload, settings::Settings};
+
+use self::address::PrivateAddress;
+use super::BuiltinError;
+use crate::{Handler, HandlerError, JobContext};
+
+/// Runs `http`.
+#[derive(Clone, Debug)]
+pub struct HttpHandler {
+    client: reqwest::Client,
+    allow_private: bool,
+    timeout: Duration,
+    result_bytes: usize,
+}
+
+impl HttpHandler {
+    /// A handler with a client of its own, which takes no proxy from the environment.
+    ///
+    /// # Errors
+    /// Where the client cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, BuiltinError> {
+        Ok(Self {
+            client: client::client(settings.http.allow_private)?,
+            allow_private: settings.http.allow_private,
+            timeout: Duration::from_secs(settings.http.timeout_s),
+            result_bytes: settings.worker.result_bytes,
+        })
+    }
+
+    async fn call(&self, request: reqwest::Request) -> Result<JobResult, HandlerError> {
+        let answer = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| no_answer(&error))?;
+        answer::keep(answer, self.result_bytes).await
+    }
+}
+
+impl Handler for HttpHandler {
+    type Payload = HttpPayload;
+    type Output = JobResult;
+
+    async fn run(
+        &self,
+        payload: HttpPayload,
+        context: &JobContext,
+    ) -> Result<JobResult, HandlerError> {
+        let mut request = request::build(&self.client, payload, context.traceparent())?;
+        if !self.allow_private {
+            address::check_literal(request.url())?;
+        }
+        request.timeout_mut().get_or_insert(self.timeout);
+        tokio::select! {
+            outcome = self.call(request) => outcome,
+            () = context.cancellation().cancelled() => {
+                Err(HandlerError::retry("the call was broken off"))
+            }
+        }
+    }
+}
+
+/// The URL stays out of the message: it may carry a secret.
+fn no_answer(error: &reqwest::Error) -> HandlerError {
+    let mut cause = error.source();
+    let mut innermost = None;
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref::<PrivateAddress>() {
+            return HandlerError::fail(refusal);
+        }
+        innermost = Some(error);
+        cause = error.source();
+    }
+    if error.is_timeout() {
+        return HandlerError::retry("the target did not answer in time");
+    }
+    let what = if error.is_connect() {
+        "no connection to the target"
+    } else {
+        "the target's answer broke off"
+    };
+    HandlerError::retry(match innermost {
+        Some(cause) => format!("{what}: {cause}"),
+        None => what.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub(super) mod names {
 /// Implements [`ReadStore`](super::ReadStore) for a store that has a `reader` and a `writer` pool,
 /// a `within`, and a `chunks` module.
 macro_rules! implement_reads {
-    ($store:ty, $database:ty, metadata: $metadata:literal) => {
+    ($store:ty, $database:ty, metadata: $has_key:literal, $with_value:literal, $end:literal) => {
         use $crate::store::reads::names::*;
 
         #[async_trait]
@@ -296,10 +296,11 @@ macro_rules! implement_reads {
             }
             for (key, value) in &filter.metadata {
                 query
-                    .push(concat!(" AND ", $metadata, " ->> "))
+                    .push(concat!(" AND ", $has_key))
                     .push_bind(key.clone())
-                    .push(" = ")
-                    .push_bind(value.clone());
+                    .push($with_value)
+                    .push_bind(value.clone())
+                    .push($end);
             }
             query
                 .push(" ORDER BY id DESC LIMIT ")

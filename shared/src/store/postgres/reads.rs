@@ -2,4 +2,8 @@
 
 use super::{PostgresStore, chunks};
 
-crate::store::reads::implement_reads!(PostgresStore, sqlx::Postgres, metadata: "metadata::jsonb");
+crate::store::reads::implement_reads!(
+    PostgresStore,
+    sqlx::Postgres,
+    metadata: "metadata::jsonb ->> ", " = ", ""
+);

@@ -2,4 +2,9 @@
 
 use super::{SqliteStore, chunks};
 
-crate::store::reads::implement_reads!(SqliteStore, sqlx::Sqlite, metadata: "metadata");
+// SQLite's `->>` takes no key with a quote in it.
+crate::store::reads::implement_reads!(
+    SqliteStore,
+    sqlx::Sqlite,
+    metadata: "EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ", " AND value = ", ")"
+);

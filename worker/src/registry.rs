@@ -49,10 +49,10 @@ impl<H: Handler> ErasedHandler for H {
     }
 }
 
-/// The handlers of a worker.
+/// The handlers of a worker. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Registry {
-    handlers: BTreeMap<KindName, (KindDefinition, Arc<dyn ErasedHandler>)>,
+    handlers: Arc<BTreeMap<KindName, (KindDefinition, Arc<dyn ErasedHandler>)>>,
 }
 
 impl Registry {
@@ -71,7 +71,7 @@ impl Registry {
         if self.handlers.contains_key(&name) {
             return Err(RegistryError::Twice(name));
         }
-        self.handlers.insert(name, (definition, Arc::new(handler)));
+        Arc::make_mut(&mut self.handlers).insert(name, (definition, Arc::new(handler)));
         Ok(self)
     }
 

@@ -38,12 +38,18 @@ pub enum End {
     Front,
 }
 
-/// The queue could not be reached or did not answer in time.
+/// Why the queue did not do what it was asked.
 ///
 /// Nothing is lost by it: a hint that was not pushed is pushed again by the dispatcher.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the queue is not available: {0}")]
-pub struct QueueError(pub String);
+pub enum QueueError {
+    /// It could not be reached or did not answer in time. That passes.
+    #[error("the queue is not available: {0}")]
+    Unavailable(String),
+    /// Its address, its credentials or its version are wrong. That does not pass by itself.
+    #[error("the queue cannot be used: {0}")]
+    Unusable(String),
+}
 
 /// Hints, from whoever makes a job ready to whoever can run it.
 ///

@@ -41,18 +41,25 @@ pub struct RedisQueue {
 }
 
 impl RedisQueue {
-    /// A queue in the Redis at this address, which must answer and be new enough.
+    /// A queue in the Redis at this address. One that is away is waited for: jobs are accepted and
+    /// run without it.
     ///
     /// # Errors
-    /// Where it does not. The error says what is wrong and never shows the password.
+    /// [`QueueError::Unusable`] where it answers and is too old or refuses the login, or the
+    /// address is none. The error says what is wrong and never shows the password.
     pub async fn connect(settings: &RedisSettings, url: &str) -> Result<Self, QueueError> {
         let queue = Self {
             link: Link::new(Endpoint::open(settings, url)?),
             poppers: Poppers::new(),
             prefix: settings.prefix.clone(),
         };
-        queue.check().await?;
-        Ok(queue)
+        match queue.check().await {
+            Err(error @ QueueError::Unavailable(_)) => {
+                tracing::warn!(%error, "starting without Redis until it is there");
+                Ok(queue)
+            }
+            checked => checked.map(|()| queue),
+        }
     }
 
     /// Asks for the command, not for a version: Redis's relatives count their versions otherwise.
@@ -61,9 +68,9 @@ impl RedisQueue {
         let command = pop_command("LMPOP", None, &[probe], 1);
         let outcome = self.query::<Value>("check", &command).await;
         match outcome {
-            Err(error) if error.0.to_lowercase().contains("unknown command") => {
+            Err(error) if error.to_string().to_lowercase().contains("unknown command") => {
                 let version = self.version().await?;
-                Err(self.link.endpoint().error(format_args!(
+                Err(self.link.endpoint().unusable(format_args!(
                     "Redis 7.0 or newer is needed, this is {version}"
                 )))
             }

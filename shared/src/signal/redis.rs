@@ -30,10 +30,11 @@ pub struct RedisSignals {
 }
 
 impl RedisSignals {
-    /// A bus over the Redis at this address, already listening.
+    /// A bus over the Redis at this address, already listening where it answers: one that is away
+    /// is waited for.
     ///
     /// # Errors
-    /// Where Redis does not answer. The error says what is wrong and never shows the password.
+    /// [`QueueError::Unusable`], which says what is wrong and never shows the password.
     pub async fn connect(settings: &RedisSettings, url: &str) -> Result<Self, QueueError> {
         let channels = Channels::under(&settings.prefix);
         let (sender, _) = broadcast::channel(SIGNALS_HELD);
@@ -42,7 +43,10 @@ impl RedisSignals {
             channels: channels.clone(),
             sender: sender.clone(),
         };
-        let subscription = listener.subscribe().await?;
+        let subscription = listener.subscribe().await;
+        if let Err(error @ QueueError::Unusable(_)) = subscription {
+            return Err(error);
+        }
         Ok(Self {
             link: Link::new(Endpoint::open(settings, url)?),
             channels,

@@ -34,7 +34,9 @@ impl Endpoint {
                 let tcp = information.tcp_settings().clone().set_nodelay(true);
                 Client::open(information.set_redis_settings(redis).set_tcp_settings(tcp))
             })
-            .map_err(|error| QueueError(format!("REDIS_URL (redis_url) is wrong: {error}")))?;
+            .map_err(|error| {
+                QueueError::Unusable(format!("REDIS_URL (redis_url) is wrong: {error}"))
+            })?;
         Ok(Self {
             client,
             deadline: settings.deadline(),
@@ -73,20 +75,43 @@ impl Endpoint {
         asking: impl Future<Output = Result<Answer, RedisError>>,
     ) -> Result<Answer, QueueError> {
         match timeout(self.deadline, asking).await {
-            Ok(answer) => answer.map_err(|error| self.error(error)),
+            Ok(answer) => answer.map_err(|error| self.error(&error)),
             Err(_) => Err(self.silence()),
         }
     }
 
-    /// An error that says which Redis it is about. The address carries no password.
-    pub(crate) fn error(&self, detail: impl Display) -> QueueError {
-        let address = self.client.get_connection_info().addr();
-        QueueError(format!("Redis at {address}: {detail}"))
+    /// What an error of Redis or of the way to it means.
+    pub(crate) fn error(&self, error: &RedisError) -> QueueError {
+        let login_is_wrong = error.kind() == ErrorKind::AuthenticationFailed
+            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+        if login_is_wrong {
+            self.unusable(error)
+        } else {
+            self.unavailable(error)
+        }
+    }
+
+    /// The error of a Redis with which waiting helps.
+    pub(crate) fn unavailable(&self, detail: impl Display) -> QueueError {
+        QueueError::Unavailable(self.about(detail))
+    }
+
+    /// The error of a Redis with which waiting does not help.
+    pub(crate) fn unusable(&self, detail: impl Display) -> QueueError {
+        QueueError::Unusable(self.about(detail))
+    }
+
+    /// Says which Redis it is about. The address carries no password.
+    fn about(&self, detail: impl Display) -> String {
+        format!(
+            "Redis at {}: {detail}",
+            self.client.get_connection_info().addr()
+        )
     }
 
     /// The error of a Redis that does not answer.
     pub(crate) fn silence(&self) -> QueueError {
-        self.error(format_args!("no answer within {:?}", self.deadline))
+        self.unavailable(format_args!("no answer within {:?}", self.deadline))
     }
 }
 

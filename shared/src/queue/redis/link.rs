@@ -105,7 +105,7 @@ impl Link {
                         self.discard(live.number);
                     }
                     if !first || !error.is_connection_dropped() {
-                        return Err(self.endpoint.error(error));
+                        return Err(self.endpoint.error(&error));
                     }
                     first = false;
                 }

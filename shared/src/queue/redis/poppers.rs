@@ -65,7 +65,7 @@ impl Poppers {
                         if !ends_connection(&error) {
                             self.idle().push(connection);
                         }
-                        return Err(endpoint.error(error));
+                        return Err(endpoint.error(&error));
                     }
                 }
             }

@@ -79,7 +79,7 @@ async fn fails_in_time(queue: &RedisQueue, lane: &Lane) {
         take.unwrap_err(),
         pop.unwrap_err(),
     ] {
-        assert!(error.0.contains("Redis at 127.0.0.1"), "{error}");
+        assert!(error.to_string().contains("Redis at 127.0.0.1"), "{error}");
     }
 }
 
@@ -194,22 +194,34 @@ async fn refusal(url: &str) -> QueueError {
 }
 
 #[tokio::test]
-async fn a_wrong_address_is_an_error_that_names_it_and_no_password() {
+async fn an_address_that_is_none_is_an_error_without_its_password() {
+    for url in ["redis://me:secret@:6379:1/x/y", "me:secret@127.0.0.1", ""] {
+        let error = refusal(url).await;
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        assert!(error.to_string().contains("REDIS_URL"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_at_the_start_is_used_once_it_is_there() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     for url in [
         "redis://me:secret@127.0.0.1:1",
         "rediss://me:secret@127.0.0.1:1",
         "redis://me:secret@no-such-host.invalid:6379",
-        "redis://me:secret@:6379:1/x/y",
-        "me:secret@127.0.0.1",
-        "",
     ] {
-        let error = refusal(url).await;
+        let queue = RedisQueue::connect(&settings(DEADLINE), url).await.unwrap();
+        let error = queue.ping().await.unwrap_err();
+        assert!(error.to_string().contains("Redis at"), "{error}");
         assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
-        let named = url.contains("127.0.0.1:1") || url.contains("invalid");
-        let part = if named { "Redis at" } else { "REDIS_URL" };
-        assert!(error.0.contains(part), "{error}");
     }
+    let mut server = TestServer::start().await;
+    server.kill().await;
+    let queue = RedisQueue::connect(&settings(DEADLINE), &server.url())
+        .await
+        .unwrap();
+    server.start_again().await;
+    recovers(&queue, &lane("default", Priority::High)).await;
 }
 
 #[tokio::test]
@@ -221,7 +233,7 @@ async fn a_password_is_used_and_a_missing_or_wrong_one_said() {
         (":wrong-secret@", "Password authentication failed"),
     ] {
         let error = refusal(&with(login)).await;
-        assert!(error.0.contains(part), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
         assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
     }
     let queue = RedisQueue::connect(&settings(PATIENCE), &with(":right-secret@")).await;
@@ -233,7 +245,8 @@ async fn a_redis_without_the_command_is_refused_with_its_version() {
     let server = TestServer::start_with(&["--rename-command", "LMPOP", ""]).await;
     let error = refusal(&server.url()).await;
     let part = "Redis 7.0 or newer is needed, this is ";
-    let version = error.0.split(part).nth(1);
+    let text = error.to_string();
+    let version = text.split(part).nth(1);
     assert!(version.is_some_and(|text| text.contains('.')), "{error}");
 }
 

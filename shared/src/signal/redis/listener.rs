@@ -37,11 +37,15 @@ impl Listener {
         subscribing.inspect_err(|_| count_error("subscribe"))
     }
 
-    pub(super) async fn run(self, mut subscription: PubSub) {
+    pub(super) async fn run(self, first: Result<PubSub, QueueError>) {
+        let mut subscription = first;
         loop {
-            let error = self.listen(subscription).await;
+            let error = match subscription {
+                Ok(subscription) => self.listen(subscription).await,
+                Err(error) => error,
+            };
             tracing::warn!(%error, "signals are not heard until Redis is back");
-            subscription = self.subscribe_again().await;
+            subscription = Ok(self.subscribe_again().await);
             tracing::info!("signals are heard again");
         }
     }
@@ -56,7 +60,7 @@ impl Listener {
             tokio::select! {
                 message = messages.next() => match message {
                     Some(message) => self.deliver(&message),
-                    None => return self.endpoint.error("the connection was closed"),
+                    None => return self.endpoint.unavailable("the connection was closed"),
                 },
                 _ = look.tick() => {
                     if let Err(error) = self.ask(&mut questions).await {

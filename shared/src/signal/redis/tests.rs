@@ -48,7 +48,12 @@ async fn recovers(signals: &RedisSignals) {
 async fn fails_in_time(signals: &RedisSignals) {
     let before = Instant::now();
     let published = signals.publish(Signal::Finished(some_ids(1))).await;
-    assert!(published.unwrap_err().0.contains("Redis at 127.0.0.1"));
+    assert!(
+        published
+            .unwrap_err()
+            .to_string()
+            .contains("Redis at 127.0.0.1")
+    );
     assert!(before.elapsed() < DEADLINE * 2);
 }
 
@@ -158,10 +163,13 @@ async fn a_dropped_bus_leaves_no_connection() {
 }
 
 #[tokio::test]
-async fn a_wrong_address_is_an_error_without_the_password() {
-    let url = "redis://me:secret@127.0.0.1:1";
-    let settings = settings(DEADLINE);
-    let error = RedisSignals::connect(&settings, url).await.unwrap_err();
-    assert!(error.0.contains("Redis at 127.0.0.1:1"), "{error}");
-    assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+async fn a_redis_that_is_away_at_the_start_is_heard_once_it_is_there() {
+    let mut server = TestServer::start().await;
+    server.kill().await;
+    let signals = RedisSignals::connect(&settings(DEADLINE), &server.url())
+        .await
+        .unwrap();
+    fails_in_time(&signals).await;
+    server.start_again().await;
+    recovers(&signals).await;
 }

@@ -1,0 +1,181 @@
+//! Turns hints into claimed jobs, and what could not be claimed into something that is not lost.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use coatcheck_shared::{
+    backend::Backend,
+    clock::Clock,
+    job::{ClaimedJob, JobId, KindName},
+    queue::{End, Hint},
+    store::StoreError,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    lease::Lease,
+    pause::Pause,
+    running::{Run, Running},
+};
+
+/// How long ids that were popped are held on to while the store does not answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a hint that was passed on is remembered, so that it does not go round and round.
+const FOREIGN_MEMORY: Duration = Duration::from_secs(1);
+
+/// The pause after hints of which none was for this worker: others get their turn.
+const FOREIGN_PAUSE: Duration = Duration::from_millis(50);
+
+/// Claims jobs for this worker.
+pub(crate) struct Claimer {
+    pub(crate) backend: Backend,
+    pub(crate) kinds: Vec<KindName>,
+    pub(crate) leases: watch::Receiver<Option<Lease>>,
+    pub(crate) running: Arc<Running>,
+    pub(crate) deadline: Duration,
+    pub(crate) draining: CancellationToken,
+    pub(crate) foreign: Foreign,
+}
+
+impl Claimer {
+    /// Claims what can be claimed of `ids` and passes it on to run, each with one of `slots`.
+    /// Says how many those were.
+    pub(crate) async fn claim(
+        &self,
+        mut ids: Vec<JobId>,
+        mut slots: OwnedSemaphorePermit,
+        claimed: &mpsc::Sender<Run>,
+    ) -> usize {
+        ids.truncate(slots.num_permits());
+        let Some((lease, jobs)) = self.claim_with_patience(&ids).await else {
+            self.give_back(&ids).await;
+            return 0;
+        };
+        let taken: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
+        let count = taken.len();
+        for job in jobs {
+            let Some(slot) = slots.split(1) else { break };
+            let run = self.running.hold(job, lease.clone(), slot);
+            if claimed.send(run).await.is_err() {
+                tracing::error!("a job was claimed after the worker had ended");
+            }
+        }
+        drop(slots);
+        ids.retain(|id| !taken.contains(id));
+        self.pass_on(&ids, count == 0).await;
+        count
+    }
+
+    /// Asks until the store answers; none where it does not for long, or the worker ends.
+    async fn claim_with_patience(&self, ids: &[JobId]) -> Option<(Lease, Vec<ClaimedJob>)> {
+        let given_up_at = Instant::now() + PATIENCE;
+        let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
+        loop {
+            let lease = self.leases.borrow().clone();
+            if let Some(lease) = lease {
+                match self.claim_under(&lease, ids).await {
+                    Ok(jobs) => return Some((lease, jobs)),
+                    Err(error) => tracing::warn!(%error, "jobs could not be claimed"),
+                }
+            }
+            if Instant::now() > given_up_at || self.draining.is_cancelled() {
+                return None;
+            }
+            sleep(pause.next()).await;
+        }
+    }
+
+    async fn claim_under(
+        &self,
+        lease: &Lease,
+        ids: &[JobId],
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        let now = self.backend.clock.now();
+        let asked = self.backend.store.claim(lease.id, ids, &self.kinds, now);
+        timeout(self.deadline, asked)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::timed_out()))
+    }
+
+    /// Puts the hints of other workers' jobs back, and forgets the stale ones.
+    async fn pass_on(&self, ids: &[JobId], nothing_was_mine: bool) {
+        if ids.is_empty() {
+            return;
+        }
+        let foreign = self.hints_of(ids, &self.kinds).await;
+        metrics::counter!("coatcheck_hints_stale_total")
+            .increment(ids.len().saturating_sub(foreign.len()) as u64);
+        let hints = self.foreign.not_seen_lately(foreign);
+        self.push(&hints, End::Back).await;
+        if nothing_was_mine && !hints.is_empty() {
+            sleep(FOREIGN_PAUSE).await;
+        }
+    }
+
+    /// Puts the hints of queued jobs back where they came from. What this cannot do, the
+    /// dispatcher does later.
+    pub(crate) async fn give_back(&self, ids: &[JobId]) {
+        if ids.is_empty() {
+            return;
+        }
+        let hints = self.hints_of(ids, &[]).await;
+        self.push(&hints, End::Front).await;
+    }
+
+    /// The hints of those jobs that are queued and of none of `kinds`.
+    async fn hints_of(&self, ids: &[JobId], kinds: &[KindName]) -> Vec<Hint> {
+        let asked = self.backend.store.queued_of_other_kinds(ids, kinds);
+        match timeout(self.deadline, asked).await {
+            Ok(Ok(hints)) => hints,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "hints are left to the dispatcher");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn push(&self, hints: &[Hint], end: End) {
+        if hints.is_empty() {
+            return;
+        }
+        if let Err(error) = self.backend.queue.push(hints, end).await {
+            tracing::debug!(%error, "hints are left to the dispatcher");
+        }
+    }
+}
+
+/// Which other workers' hints were passed on a moment ago.
+///
+/// Put back at the end of its lane, such a hint is out of order, so the dispatcher may take it
+/// for lost and push it again. One of the two is dropped here, or they would become ever more.
+#[derive(Default)]
+pub(crate) struct Foreign {
+    seen: Mutex<Option<(Instant, HashSet<JobId>)>>,
+}
+
+impl Foreign {
+    fn not_seen_lately(&self, hints: Vec<Hint>) -> Vec<Hint> {
+        if hints.is_empty() {
+            return hints;
+        }
+        let now = Instant::now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, ids) = seen.get_or_insert_with(|| (now, HashSet::new()));
+        if now.duration_since(*since) >= FOREIGN_MEMORY {
+            (*since, *ids) = (now, HashSet::new());
+        }
+        hints
+            .into_iter()
+            .filter(|hint| ids.insert(hint.id))
+            .collect()
+    }
+}

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,11 +14,11 @@ use coatcheck_shared::{
     clock::Clock,
     job::{ClaimedJob, JobId, KindName},
     queue::{End, Hint},
-    store::StoreError,
+    timestamp::Timestamp,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,9 +27,6 @@ use crate::{
     pause::Pause,
     running::{Run, Running},
 };
-
-/// How long ids that were popped are held on to while the store does not answer.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a hint that was passed on is remembered, so that it does not go round and round.
 const FOREIGN_MEMORY: Duration = Duration::from_secs(1);
@@ -40,9 +40,9 @@ pub(crate) struct Claimer {
     pub(crate) kinds: Vec<KindName>,
     pub(crate) leases: watch::Receiver<Option<Lease>>,
     pub(crate) running: Arc<Running>,
-    pub(crate) deadline: Duration,
     pub(crate) draining: CancellationToken,
     pub(crate) foreign: Foreign,
+    pub(crate) times: ClaimTimes,
 }
 
 impl Claimer {
@@ -56,7 +56,7 @@ impl Claimer {
     ) -> usize {
         ids.truncate(slots.num_permits());
         let Some((lease, jobs)) = self.claim_with_patience(&ids).await else {
-            self.give_back(&ids).await;
+            self.give_back(&ids, End::Front).await;
             return 0;
         };
         let taken: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
@@ -74,35 +74,42 @@ impl Claimer {
         count
     }
 
-    /// Asks until the store answers; none where it does not for long, or the worker ends.
+    /// Asks until the store answers; none where the worker ends meanwhile.
     async fn claim_with_patience(&self, ids: &[JobId]) -> Option<(Lease, Vec<ClaimedJob>)> {
-        let given_up_at = Instant::now() + PATIENCE;
-        let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
+        let mut leases = self.leases.clone();
         loop {
-            let lease = self.leases.borrow().clone();
-            if let Some(lease) = lease {
-                match self.claim_under(&lease, ids).await {
-                    Ok(jobs) => return Some((lease, jobs)),
-                    Err(error) => tracing::warn!(%error, "jobs could not be claimed"),
-                }
+            let lease = tokio::select! {
+                biased;
+                lease = leases.wait_for(Option::is_some) => lease.ok()?.clone()?,
+                () = self.draining.cancelled() => return None,
+            };
+            let claimed = tokio::select! {
+                biased;
+                claimed = self.claim_under(&lease, ids) => Some(claimed),
+                // What was claimed without our hearing of it is rescued.
+                () = lease.lost.cancelled() => None,
+            };
+            match claimed {
+                Some(jobs) => return Some((lease, jobs)),
+                None if self.draining.is_cancelled() => return None,
+                None => {}
             }
-            if Instant::now() > given_up_at || self.draining.is_cancelled() {
-                return None;
-            }
-            sleep(pause.next()).await;
         }
     }
 
-    async fn claim_under(
-        &self,
-        lease: &Lease,
-        ids: &[JobId],
-    ) -> Result<Vec<ClaimedJob>, StoreError> {
-        let now = self.backend.clock.now();
-        let asked = self.backend.store.claim(lease.id, ids, &self.kinds, now);
-        timeout(self.deadline, asked)
-            .await
-            .unwrap_or_else(|_| Err(StoreError::timed_out()))
+    /// A claim of which the answer was lost may have been made, and those jobs would be held by
+    /// nobody: it is asked again, as the same claim, for as long as the lease lasts.
+    async fn claim_under(&self, lease: &Lease, ids: &[JobId]) -> Vec<ClaimedJob> {
+        let now = self.times.next(self.backend.clock.now());
+        let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
+        loop {
+            let asked = self.backend.store.claim(lease.id, ids, &self.kinds, now);
+            match asked.await {
+                Ok(jobs) => return jobs,
+                Err(error) => tracing::warn!(%error, "jobs could not be claimed"),
+            }
+            sleep(pause.next()).await;
+        }
     }
 
     /// Puts the hints of other workers' jobs back, and forgets the stale ones.
@@ -120,26 +127,23 @@ impl Claimer {
         }
     }
 
-    /// Puts the hints of queued jobs back where they came from. What this cannot do, the
-    /// dispatcher does later.
-    pub(crate) async fn give_back(&self, ids: &[JobId]) {
+    /// Puts the hints of queued jobs back. What this cannot do, the dispatcher does later.
+    pub(crate) async fn give_back(&self, ids: &[JobId], end: End) {
         if ids.is_empty() {
             return;
         }
         let hints = self.hints_of(ids, &[]).await;
-        self.push(&hints, End::Front).await;
+        self.push(&hints, end).await;
     }
 
     /// The hints of those jobs that are queued and of none of `kinds`.
     async fn hints_of(&self, ids: &[JobId], kinds: &[KindName]) -> Vec<Hint> {
-        let asked = self.backend.store.queued_of_other_kinds(ids, kinds);
-        match timeout(self.deadline, asked).await {
-            Ok(Ok(hints)) => hints,
-            Ok(Err(error)) => {
+        match self.backend.store.queued_of_other_kinds(ids, kinds).await {
+            Ok(hints) => hints,
+            Err(error) => {
                 tracing::debug!(%error, "hints are left to the dispatcher");
                 Vec::new()
             }
-            Err(_) => Vec::new(),
         }
     }
 
@@ -150,6 +154,28 @@ impl Claimer {
         if let Err(error) = self.backend.queue.push(hints, end).await {
             tracing::debug!(%error, "hints are left to the dispatcher");
         }
+    }
+}
+
+/// The times of this worker's claims: never one twice, for the time tells a claim that is asked
+/// again from another one.
+#[derive(Default)]
+pub(crate) struct ClaimTimes {
+    /// In microseconds since the epoch.
+    latest: AtomicI64,
+}
+
+impl ClaimTimes {
+    /// The time of a claim that is made now: `now`, or a little later where it has been used.
+    fn next(&self, now: Timestamp) -> Timestamp {
+        let now = now.microseconds();
+        let later = |latest: i64| now.max(latest + 1);
+        let latest = self
+            .latest
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| {
+                Some(later(latest))
+            });
+        Timestamp::from_microseconds(later(latest.unwrap_or_else(|latest| latest)))
     }
 }
 

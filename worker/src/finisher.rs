@@ -38,7 +38,8 @@ impl Finisher {
             largest_group: settings.store.largest_group,
             // Every slot may have one on its way, and another of which the answer is late.
             waiting: settings.worker.concurrency * 2,
-            deadline: settings.store.deadline(),
+            // A flush has the store's own deadline; a late answer would only be asked again.
+            deadline: settings.worker.lease(),
         };
         let target = store.clone();
         let group = GroupCommit::start(group, move |finishes: Vec<Finish>| {

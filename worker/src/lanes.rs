@@ -68,12 +68,11 @@ impl Lanes {
     }
 
     /// Keeps the queues up to date, for a worker that serves all of them.
-    pub(crate) async fn follow(self: Arc<Self>, store: Arc<dyn Store>, deadline: Duration) {
+    pub(crate) async fn follow(self: Arc<Self>, store: Arc<dyn Store>) {
         loop {
-            match timeout(deadline, store.queues()).await {
-                Ok(Ok(known)) => self.replace(known),
-                Ok(Err(error)) => tracing::debug!(%error, "the queues could not be read"),
-                Err(_) => tracing::debug!("the queues could not be read in time"),
+            match store.queues().await {
+                Ok(known) => self.replace(known),
+                Err(error) => tracing::debug!(%error, "the queues could not be read"),
             }
             // Either way it is time to look again.
             let _ = timeout(REFRESH_PERIOD, self.queue_created.notified()).await;

@@ -3,14 +3,13 @@
 //! A process whose renewals fail must have stopped its handlers before the database may give its
 //! jobs to another. It counts from the last renewal that it *sent*, on its own monotonic clock.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use coatcheck_shared::{
     clock::SynchronisedClock,
     job::LeaseId,
     store::{Store, StoreError},
 };
-use std::sync::Arc;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -33,8 +32,6 @@ pub(crate) struct Lease {
 pub(crate) struct LeaseTerms {
     /// How long it lasts without being renewed.
     pub(crate) duration: Duration,
-    /// How long one answer of the database may take.
-    pub(crate) deadline: Duration,
 }
 
 impl LeaseTerms {
@@ -89,14 +86,13 @@ impl LeaseKeeper {
         loop {
             let id = LeaseId::generate(&self.clock);
             let sent_at = Instant::now();
-            let asked = self.store.open_lease(id, &self.worker, self.terms.duration);
-            match timeout(self.terms.deadline, asked).await {
-                Ok(Ok(())) => {
+            let opened = self.store.open_lease(id, &self.worker, self.terms.duration);
+            match opened.await {
+                Ok(()) => {
                     let lost = CancellationToken::new();
                     return Some((Lease { id, lost }, sent_at));
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "no lease could be opened"),
-                Err(_) => tracing::warn!("no lease could be opened: no answer in time"),
+                Err(error) => tracing::warn!(%error, "no lease could be opened"),
             }
             tokio::select! {
                 () = self.finished.cancelled() => return None,
@@ -140,14 +136,13 @@ impl LeaseKeeper {
     /// What the store says; none where it says nothing in time.
     async fn renew(&self, lease: &Lease, end: Instant) -> Option<Result<bool, StoreError>> {
         let asked = self.store.renew_lease(lease.id, self.terms.duration);
-        let deadline = end.min(Instant::now() + self.terms.deadline);
-        timeout_at(deadline, asked).await.ok()
+        timeout_at(end, asked).await.ok()
     }
 
     /// Finds what a lost signal did not tell.
     async fn look_for_cancel_requests(&self, lease: &Lease) {
         let asked = self.store.cancel_requests(lease.id);
-        match timeout(self.terms.deadline.min(self.terms.margin()), asked).await {
+        match timeout(self.terms.margin(), asked).await {
             Ok(Ok(jobs)) => self.running.cancel(&jobs),
             Ok(Err(error)) => tracing::debug!(%error, "cancel requests could not be read"),
             Err(_) => tracing::debug!("cancel requests could not be read in time"),
@@ -155,9 +150,8 @@ impl LeaseKeeper {
     }
 
     async fn close(&self, lease: &Lease) {
-        let asked = self.store.close_lease(lease.id);
-        if !matches!(timeout(self.terms.deadline, asked).await, Ok(Ok(()))) {
-            tracing::warn!(lease = %lease.id, "the lease could not be closed and will run out");
+        if let Err(error) = self.store.close_lease(lease.id).await {
+            tracing::warn!(%error, lease = %lease.id, "the lease is not closed but runs out");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use coatcheck_shared::{queue::Queue, store::StoreError};
+use coatcheck_shared::queue::Queue;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{sleep, timeout},
@@ -33,7 +33,6 @@ pub(crate) struct Pump {
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) claimed: mpsc::Sender<Run>,
     pub(crate) draining: CancellationToken,
-    pub(crate) deadline: Duration,
     pub(crate) status: WorkerStatus,
 }
 
@@ -134,13 +133,8 @@ impl Pump {
         };
         let (queues, kinds) = (self.lanes.queues(), &self.claimer.kinds);
         let limit = u32::try_from(slots.num_permits()).unwrap_or(u32::MAX);
-        let asked = self
-            .claimer
-            .backend
-            .store
-            .oldest_queued(&queues, kinds, limit);
-        let found = timeout(self.deadline, asked).await;
-        match found.unwrap_or_else(|_| Err(StoreError::timed_out())) {
+        let store = &self.claimer.backend.store;
+        match store.oldest_queued(&queues, kinds, limit).await {
             Ok(ids) if ids.is_empty() => 0,
             Ok(ids) => {
                 let count = self.claimer.claim(ids, slots, &self.claimed).await;

@@ -8,7 +8,7 @@ use coatcheck_shared::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::context::Report;
@@ -47,11 +47,7 @@ struct Gathered {
 }
 
 /// Writes reports until all who could report are gone.
-pub(crate) async fn run(
-    store: Arc<dyn Store>,
-    mut reports: mpsc::Receiver<Report>,
-    deadline: Duration,
-) {
+pub(crate) async fn run(store: Arc<dyn Store>, mut reports: mpsc::Receiver<Report>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut gathered = Gathered::default();
@@ -68,10 +64,10 @@ pub(crate) async fn run(
             _ = ticks.tick() => true,
         };
         if is_due {
-            gathered.write(&*store, deadline).await;
+            gathered.write(&*store).await;
         }
     }
-    gathered.write(&*store, deadline).await;
+    gathered.write(&*store).await;
 }
 
 impl Gathered {
@@ -85,46 +81,40 @@ impl Gathered {
         }
     }
 
-    async fn write(&mut self, store: &dyn Store, deadline: Duration) {
-        let began_at = Instant::now();
-        self.write_progress(store, deadline).await;
-        self.write_lines(store, deadline).await;
+    async fn write(&mut self, store: &dyn Store) {
+        self.write_progress(store).await;
+        self.write_lines(store).await;
         for done in self.waiting.drain(..) {
             // Who waited may have run out of patience.
             let _ = done.send(());
         }
-        if began_at.elapsed() > deadline {
-            tracing::warn!("what running jobs say is written slowly");
-        }
     }
 
     /// Progress is out of date before a second try: it is tried once.
-    async fn write_progress(&mut self, store: &dyn Store, deadline: Duration) {
+    async fn write_progress(&mut self, store: &dyn Store) {
         if self.progress.is_empty() {
             return;
         }
         let reports: Vec<ProgressReport> =
             self.progress.drain().map(|(_, report)| report).collect();
-        match timeout(deadline, store.record_progress(&reports)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "progress could not be written"),
-            Err(_) => tracing::warn!("progress could not be written in time"),
+        if let Err(error) = store.record_progress(&reports).await {
+            tracing::warn!(%error, "progress could not be written");
         }
     }
 
     /// Lines are kept for the next try: a line written twice is kept once.
-    async fn write_lines(&mut self, store: &dyn Store, deadline: Duration) {
+    async fn write_lines(&mut self, store: &dyn Store) {
         while !self.lines.is_empty() {
             let count = self.lines.len().min(LARGEST_GROUP);
-            match timeout(deadline, store.append_logs(&self.lines[..count])).await {
-                Ok(Ok(())) => drop(self.lines.drain(..count)),
-                Ok(Err(error)) if !error.is_unavailable() => {
+            match store.append_logs(&self.lines[..count]).await {
+                Ok(()) => drop(self.lines.drain(..count)),
+                Err(error) if error.is_unavailable() => {
+                    tracing::warn!(%error, "lines of jobs' logs wait to be written");
+                    break;
+                }
+                Err(error) => {
                     tracing::error!(%error, count, "lines of jobs' logs are refused and dropped");
                     self.lines.drain(..count);
-                }
-                _ => {
-                    tracing::warn!("lines of jobs' logs could not be written and wait");
-                    break;
                 }
             }
         }

@@ -11,7 +11,7 @@ use apalis_core::{
         ext::{event_listener::EventListenerExt, parallelize::ParallelizeExt},
     },
 };
-use coatcheck_shared::{backend::Backend, settings::Settings};
+use coatcheck_shared::{backend::Backend, queue::End, settings::Settings};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Registry, announcer,
     apalis_backend::ClaimedJobs,
-    claimer::Claimer,
+    claimer::{ClaimTimes, Claimer, Foreign},
     ending::Rules,
     executor::{Executor, Graces},
     finisher::Finisher,
@@ -131,7 +131,8 @@ impl Worker {
             }
         }
         let released = parts.finisher.take_released();
-        parts.claimer.give_back(&released).await;
+        // As jobs that have just been queued: that is what they are now.
+        parts.claimer.give_back(&released, End::Back).await;
         parts.close_lease().await;
         parts.last_words().await;
         tracing::info!("the worker has ended");
@@ -140,7 +141,6 @@ impl Worker {
 
     fn start(&self) -> Parts {
         let (settings, slots) = (&self.settings, self.settings.worker.concurrency);
-        let deadline = settings.store.deadline();
         let (lease_sender, leases) = watch::channel(None);
         let (claimed_sender, claimed) = mpsc::channel(slots);
         let (finished_sender, finished) = mpsc::channel(announcer::WAITING_IDS);
@@ -161,7 +161,7 @@ impl Worker {
         self.start_background(&mut tasks, &lanes, leases.clone());
         let mut last_words = JoinSet::new();
         last_words.spawn(announcer::run(self.backend.signals.clone(), finished));
-        last_words.spawn(reporter::run(self.backend.store.clone(), reports, deadline));
+        last_words.spawn(reporter::run(self.backend.store.clone(), reports));
         let keeper = self.lease_keeper(lease_sender, lease_finished.clone());
         let lease_keeper = tokio::spawn(keeper.run());
         let monitor =
@@ -173,7 +173,6 @@ impl Worker {
             slots: Arc::new(Semaphore::new(slots)),
             claimed: claimed_sender,
             draining: self.draining.clone(),
-            deadline,
             status: self.status.clone(),
         };
         Parts {
@@ -196,20 +195,15 @@ impl Worker {
         lanes: &Arc<Lanes>,
         leases: watch::Receiver<Option<Lease>>,
     ) {
-        let deadline = self.settings.store.deadline();
         keepers::start(&self.backend, &self.settings, tasks);
-        tasks.spawn(announce_kinds(
-            self.backend.clone(),
-            self.registry.clone(),
-            deadline,
-        ));
+        tasks.spawn(announce_kinds(self.backend.clone(), self.registry.clone()));
         tasks.spawn(listener::run(
             self.backend.signals.subscribe(),
             self.running.clone(),
             lanes.clone(),
         ));
         if self.settings.worker.queues.is_empty() {
-            tasks.spawn(lanes.clone().follow(self.backend.store.clone(), deadline));
+            tasks.spawn(lanes.clone().follow(self.backend.store.clone()));
         }
         tasks.spawn(follow_lease(leases, self.status.clone()));
     }
@@ -233,7 +227,6 @@ impl Worker {
     fn lease_terms(&self) -> LeaseTerms {
         LeaseTerms {
             duration: self.settings.worker.lease(),
-            deadline: self.settings.store.deadline(),
         }
     }
 
@@ -243,9 +236,9 @@ impl Worker {
             kinds: self.registry.kinds(),
             leases,
             running: self.running.clone(),
-            deadline: self.settings.store.deadline(),
             draining: self.draining.clone(),
-            foreign: crate::claimer::Foreign::default(),
+            foreign: Foreign::default(),
+            times: ClaimTimes::default(),
         }
     }
 
@@ -355,14 +348,13 @@ fn how_it_ended(ended: Result<Result<(), MonitorError>, tokio::task::JoinError>)
 }
 
 /// Tells the API which kinds there are, until it is known.
-async fn announce_kinds(backend: Backend, registry: Registry, deadline: Duration) {
+async fn announce_kinds(backend: Backend, registry: Registry) {
     let definitions = registry.definitions();
     let mut pause = Pause::between(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        match timeout(deadline, backend.store.announce_kinds(&definitions)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::warn!(%error, "the kinds could not be announced"),
-            Err(_) => tracing::warn!("the kinds could not be announced in time"),
+        match backend.store.announce_kinds(&definitions).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "the kinds could not be announced"),
         }
         sleep(pause.next()).await;
     }

@@ -2,7 +2,7 @@
 
 mod rehearsal;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use coatcheck_shared::{
     clock::{Clock, SynchronisedClock},
@@ -10,7 +10,7 @@ use coatcheck_shared::{
     store::{LogLine, ProgressReport},
     timestamp::Timestamp,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use self::rehearsal::{Rehearsal, Said};
@@ -22,7 +22,12 @@ pub(crate) enum Report {
     Progress(ProgressReport),
     /// A line of its log.
     Log(LogLine),
+    /// Nothing more: whoever asks wants to know when all of it is written.
+    Flush(oneshot::Sender<()>),
 }
+
+/// The longest line of a log that is kept, in bytes.
+const LONGEST_LINE: usize = 16 * 1024;
 
 /// One attempt at a job, as its handler sees it.
 pub struct JobContext {
@@ -31,6 +36,7 @@ pub struct JobContext {
     reports: mpsc::Sender<Report>,
     clock: SynchronisedClock,
     next_line: AtomicU32,
+    has_reported: AtomicBool,
 }
 
 impl JobContext {
@@ -46,6 +52,7 @@ impl JobContext {
             reports,
             clock,
             next_line: AtomicU32::new(0),
+            has_reported: AtomicBool::new(false),
         }
     }
 
@@ -120,19 +127,25 @@ impl JobContext {
         }));
     }
 
-    /// Adds a line to the attempt's log.
+    /// Adds a line to the attempt's log, cut where it is over 16 KiB.
     pub fn log(&self, text: &str) {
         self.report(Report::Log(LogLine {
             job: self.job.id,
             attempt: self.job.attempt,
             sequence: self.next_line.fetch_add(1, Ordering::Relaxed),
             logged_at: self.clock.now(),
-            text: text.replace('\0', "\u{fffd}"),
+            text: text[..text.floor_char_boundary(LONGEST_LINE)].replace('\0', "\u{fffd}"),
         }));
+    }
+
+    /// Whether the job has said anything.
+    pub(crate) fn has_reported(&self) -> bool {
+        self.has_reported.load(Ordering::Relaxed)
     }
 
     /// Reports are best effort: a job never waits because too many of them are on their way.
     fn report(&self, report: Report) {
+        self.has_reported.store(true, Ordering::Relaxed);
         if self.reports.try_send(report).is_err() {
             metrics::counter!("coatcheck_reports_dropped_total").increment(1);
         }

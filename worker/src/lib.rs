@@ -3,10 +3,26 @@
 //! A worker binary of one's own registers its handlers in a [`Registry`] and gives it to
 //! [`Worker`]; the README shows the whole of one.
 
+mod announcer;
+mod apalis_backend;
+mod claimer;
 pub mod context;
+mod ending;
+mod executor;
+mod finisher;
 pub mod handler;
 pub mod handlers;
+mod keepers;
+mod lanes;
+mod lease;
+mod listener;
+mod pause;
+mod pump;
 pub mod registry;
+mod reporter;
+mod running;
+mod status;
+mod worker;
 
 pub use coatcheck_shared::{job::JobResult, kind::KindPayload};
 pub use schemars;
@@ -16,4 +32,6 @@ pub use self::{
     context::JobContext,
     handler::{Handler, HandlerError, IntoJobResult, Json},
     registry::{Registry, RegistryError},
+    status::{Readiness, WorkerStatus},
+    worker::{Worker, WorkerError},
 };

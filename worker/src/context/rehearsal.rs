@@ -96,6 +96,8 @@ impl Rehearsal {
                     Said::Progress(report.progress.percent, report.progress.message)
                 }
                 Report::Log(line) => Said::Log(line.text),
+                // Only an executor asks for it.
+                Report::Flush(_) => continue,
             });
         }
         said

@@ -1,0 +1,207 @@
+//! Turns hints into claimed jobs, and what could not be claimed into something that is not lost.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use coatcheck_shared::{
+    backend::Backend,
+    clock::Clock,
+    job::{ClaimedJob, JobId, KindName},
+    queue::{End, Hint},
+    timestamp::Timestamp,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    lease::Lease,
+    pause::Pause,
+    running::{Run, Running},
+};
+
+/// How long a hint that was passed on is remembered, so that it does not go round and round.
+const FOREIGN_MEMORY: Duration = Duration::from_secs(1);
+
+/// The pause after hints of which none was for this worker: others get their turn.
+const FOREIGN_PAUSE: Duration = Duration::from_millis(50);
+
+/// Claims jobs for this worker.
+pub(crate) struct Claimer {
+    pub(crate) backend: Backend,
+    pub(crate) kinds: Vec<KindName>,
+    pub(crate) leases: watch::Receiver<Option<Lease>>,
+    pub(crate) running: Arc<Running>,
+    pub(crate) draining: CancellationToken,
+    pub(crate) foreign: Foreign,
+    pub(crate) times: ClaimTimes,
+}
+
+impl Claimer {
+    /// Claims what can be claimed of `ids` and passes it on to run, each with one of `slots`.
+    /// Says how many those were.
+    pub(crate) async fn claim(
+        &self,
+        mut ids: Vec<JobId>,
+        mut slots: OwnedSemaphorePermit,
+        claimed: &mpsc::Sender<Run>,
+    ) -> usize {
+        ids.truncate(slots.num_permits());
+        let Some((lease, jobs)) = self.claim_with_patience(&ids).await else {
+            self.give_back(&ids, End::Front).await;
+            return 0;
+        };
+        let taken: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
+        let count = taken.len();
+        for job in jobs {
+            let Some(slot) = slots.split(1) else { break };
+            let run = self.running.hold(job, lease.clone(), slot);
+            if claimed.send(run).await.is_err() {
+                tracing::error!("a job was claimed after the worker had ended");
+            }
+        }
+        drop(slots);
+        ids.retain(|id| !taken.contains(id));
+        self.pass_on(&ids, count == 0).await;
+        count
+    }
+
+    /// Asks until the store answers; none where the worker ends meanwhile.
+    async fn claim_with_patience(&self, ids: &[JobId]) -> Option<(Lease, Vec<ClaimedJob>)> {
+        let mut leases = self.leases.clone();
+        loop {
+            let lease = tokio::select! {
+                biased;
+                lease = leases.wait_for(Option::is_some) => lease.ok()?.clone()?,
+                () = self.draining.cancelled() => return None,
+            };
+            let claimed = tokio::select! {
+                biased;
+                claimed = self.claim_under(&lease, ids) => Some(claimed),
+                // What was claimed without our hearing of it is rescued.
+                () = lease.lost.cancelled() => None,
+            };
+            match claimed {
+                Some(jobs) => return Some((lease, jobs)),
+                None if self.draining.is_cancelled() => return None,
+                None => {}
+            }
+        }
+    }
+
+    /// A claim of which the answer was lost may have been made, and those jobs would be held by
+    /// nobody: it is asked again, as the same claim, for as long as the lease lasts.
+    async fn claim_under(&self, lease: &Lease, ids: &[JobId]) -> Vec<ClaimedJob> {
+        let now = self.times.next(self.backend.clock.now());
+        let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
+        loop {
+            let asked = self.backend.store.claim(lease.id, ids, &self.kinds, now);
+            match asked.await {
+                Ok(jobs) => return jobs,
+                Err(error) => tracing::warn!(%error, "jobs could not be claimed"),
+            }
+            sleep(pause.next()).await;
+        }
+    }
+
+    /// Puts the hints of other workers' jobs back, and forgets the stale ones.
+    async fn pass_on(&self, ids: &[JobId], nothing_was_mine: bool) {
+        if ids.is_empty() {
+            return;
+        }
+        let foreign = self.hints_of(ids, &self.kinds).await;
+        metrics::counter!("coatcheck_hints_stale_total")
+            .increment(ids.len().saturating_sub(foreign.len()) as u64);
+        let hints = self.foreign.not_seen_lately(foreign);
+        self.push(&hints, End::Back).await;
+        if nothing_was_mine && !hints.is_empty() {
+            sleep(FOREIGN_PAUSE).await;
+        }
+    }
+
+    /// Puts the hints of queued jobs back. What this cannot do, the dispatcher does later.
+    pub(crate) async fn give_back(&self, ids: &[JobId], end: End) {
+        if ids.is_empty() {
+            return;
+        }
+        let hints = self.hints_of(ids, &[]).await;
+        self.push(&hints, end).await;
+    }
+
+    /// The hints of those jobs that are queued and of none of `kinds`.
+    async fn hints_of(&self, ids: &[JobId], kinds: &[KindName]) -> Vec<Hint> {
+        match self.backend.store.queued_of_other_kinds(ids, kinds).await {
+            Ok(hints) => hints,
+            Err(error) => {
+                tracing::debug!(%error, "hints are left to the dispatcher");
+                Vec::new()
+            }
+        }
+    }
+
+    async fn push(&self, hints: &[Hint], end: End) {
+        if hints.is_empty() {
+            return;
+        }
+        if let Err(error) = self.backend.queue.push(hints, end).await {
+            tracing::debug!(%error, "hints are left to the dispatcher");
+        }
+    }
+}
+
+/// The times of this worker's claims: never one twice, for the time tells a claim that is asked
+/// again from another one.
+#[derive(Default)]
+pub(crate) struct ClaimTimes {
+    /// In microseconds since the epoch.
+    latest: AtomicI64,
+}
+
+impl ClaimTimes {
+    /// The time of a claim that is made now: `now`, or a little later where it has been used.
+    fn next(&self, now: Timestamp) -> Timestamp {
+        let now = now.microseconds();
+        let later = |latest: i64| now.max(latest + 1);
+        let latest = self
+            .latest
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| {
+                Some(later(latest))
+            });
+        Timestamp::from_microseconds(later(latest.unwrap_or_else(|latest| latest)))
+    }
+}
+
+/// Which other workers' hints were passed on a moment ago.
+///
+/// Put back at the end of its lane, such a hint is out of order, so the dispatcher may take it
+/// for lost and push it again. One of the two is dropped here, or they would become ever more.
+#[derive(Default)]
+pub(crate) struct Foreign {
+    seen: Mutex<Option<(Instant, HashSet<JobId>)>>,
+}
+
+impl Foreign {
+    fn not_seen_lately(&self, hints: Vec<Hint>) -> Vec<Hint> {
+        if hints.is_empty() {
+            return hints;
+        }
+        let now = Instant::now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, ids) = seen.get_or_insert_with(|| (now, HashSet::new()));
+        if now.duration_since(*since) >= FOREIGN_MEMORY {
+            (*since, *ids) = (now, HashSet::new());
+        }
+        hints
+            .into_iter()
+            .filter(|hint| ids.insert(hint.id))
+            .collect()
+    }
+}

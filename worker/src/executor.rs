@@ -1,0 +1,208 @@
+//! One run of a job, from the claimed row to what is to be recorded of it.
+
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, time::Duration};
+
+use coatcheck_shared::{
+    clock::{Clock, SynchronisedClock},
+    job::{ClaimedJob, Failure, JobResult, Outcome, failure::FailureType},
+    timestamp::Timestamp,
+};
+use futures::FutureExt;
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    HandlerError, JobContext, Registry,
+    context::Report,
+    ending::{Ending, Rules, StopCause, TimeLimit, panic_message},
+    reporter,
+    running::{Hold, Run},
+};
+
+/// How long a handler has to stop before it is dropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Graces {
+    /// Once its job is to be called off.
+    pub(crate) cancel: Duration,
+    /// Once the worker's own grace is over.
+    pub(crate) shut_down: Duration,
+    /// Once its lease is lost: less than is left of the lease.
+    pub(crate) lease_lost: Duration,
+}
+
+impl Graces {
+    const fn after(&self, cause: StopCause) -> Duration {
+        match cause {
+            StopCause::CancelRequested => self.cancel,
+            StopCause::ShutDown => self.shut_down,
+            StopCause::LeaseLost => self.lease_lost,
+        }
+    }
+}
+
+/// Runs jobs.
+pub(crate) struct Executor {
+    pub(crate) registry: Registry,
+    pub(crate) clock: SynchronisedClock,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) rules: Rules,
+    pub(crate) graces: Graces,
+    /// Fires when the worker is told to end: nothing begins after it.
+    pub(crate) draining: CancellationToken,
+    /// Fires when the worker's grace is over: what runs is stopped.
+    pub(crate) abandoned: CancellationToken,
+}
+
+impl Executor {
+    /// Runs a job. None: nothing is to be recorded, its lease being lost.
+    pub(crate) async fn execute(&self, run: Run) -> Option<Outcome> {
+        let Run { job, hold } = run;
+        if hold.lease.lost.is_cancelled() {
+            return None;
+        }
+        if self.draining.is_cancelled() {
+            return Some(Outcome::Released);
+        }
+        let context = self.context_of(job, &hold);
+        let began_at = self.observe_wait(context.job());
+        let (ending, stopped_by) = self.run_handler(&context, &hold).await;
+        let ended_at = self.clock.now();
+        observe_run(context.job(), ended_at.since(began_at));
+        report_ending(&ending, stopped_by);
+        if stopped_by != Some(StopCause::LeaseLost) && context.has_reported() {
+            reporter::flush(&self.reports).await;
+        }
+        self.rules
+            .outcome(context.job(), ending, stopped_by, ended_at)
+    }
+
+    fn context_of(&self, job: ClaimedJob, hold: &Hold) -> JobContext {
+        // The handler's own token: firing it, a handler cannot call off its job.
+        let cancellation = hold.cancel_requested.child_token();
+        JobContext::new(job, cancellation, self.reports.clone(), self.clock.clone())
+    }
+
+    fn observe_wait(&self, job: &ClaimedJob) -> Timestamp {
+        if job.attempt == 1 {
+            let waited = job.started_at.since(job.created_at);
+            metrics::histogram!("coatcheck_job_wait_seconds", "queue" => job.queue.to_string())
+                .record(waited);
+        }
+        tracing::debug!(worker_lease = %job.lease, "the job begins");
+        self.clock.now()
+    }
+
+    /// The handler's ending, and why it was told to stop where it was.
+    async fn run_handler(&self, context: &JobContext, hold: &Hold) -> (Ending, Option<StopCause>) {
+        let Some(handler) = self.registry.handler(context.kind()) else {
+            let error = HandlerError::fail("this worker has no handler for the job's kind");
+            return (Ending::Returned(Err(error)), None);
+        };
+        let handler = handler.run(context.job(), context);
+        let mut handler = AssertUnwindSafe(handler).catch_unwind();
+        tokio::select! {
+            biased;
+            ended = &mut handler => (ending_of(ended), None),
+            limit = self.out_of_time(context) => (Ending::OutOfTime(limit), None),
+            cause = self.told_to_stop(hold) => {
+                context.cancellation().cancel();
+                self.stop(Pin::new(&mut handler), cause, hold).await
+            }
+        }
+    }
+
+    /// Ends when the attempt's time is over.
+    async fn out_of_time(&self, context: &JobContext) -> TimeLimit {
+        let Some(end) = context.out_of_time_at() else {
+            return std::future::pending().await;
+        };
+        loop {
+            // The clock is the database's, and can be set back while we sleep.
+            let left = end.since(self.clock.now());
+            if left.is_zero() {
+                break;
+            }
+            sleep(left).await;
+        }
+        if context.job().deadline_at == Some(end) {
+            TimeLimit::Deadline
+        } else {
+            TimeLimit::Timeout
+        }
+    }
+
+    /// Ends when the handler is to stop.
+    async fn told_to_stop(&self, hold: &Hold) -> StopCause {
+        tokio::select! {
+            biased;
+            () = hold.lease.lost.cancelled() => StopCause::LeaseLost,
+            () = hold.cancel_requested.cancelled() => StopCause::CancelRequested,
+            () = self.abandoned.cancelled() => StopCause::ShutDown,
+        }
+    }
+
+    /// Lets a handler that has been told to stop do so, for a while.
+    async fn stop<F>(
+        &self,
+        handler: Pin<&mut F>,
+        cause: StopCause,
+        hold: &Hold,
+    ) -> (Ending, Option<StopCause>)
+    where
+        F: Future<Output = Caught>,
+    {
+        let patience = async {
+            if cause == StopCause::LeaseLost {
+                return sleep(self.graces.after(cause)).await;
+            }
+            tokio::select! {
+                () = sleep(self.graces.after(cause)) => {}
+                () = hold.lease.lost.cancelled() => sleep(self.graces.lease_lost).await,
+                () = self.abandoned.cancelled() => sleep(self.graces.shut_down).await,
+            }
+        };
+        let ending = tokio::select! {
+            biased;
+            ended = handler => ending_of(ended),
+            () = patience => Ending::Dropped,
+        };
+        let lost = hold.lease.lost.is_cancelled();
+        (
+            ending,
+            Some(if lost { StopCause::LeaseLost } else { cause }),
+        )
+    }
+}
+
+type Caught = std::thread::Result<Result<JobResult, HandlerError>>;
+
+fn ending_of(caught: Caught) -> Ending {
+    match caught {
+        Ok(returned) => Ending::Returned(returned),
+        Err(panic) => Ending::Panicked(panic_message(&*panic)),
+    }
+}
+
+/// The outcome of a run whose panic got past the executor: out of a destructor, say.
+pub(crate) fn outcome_of_lost_run(message: String) -> Outcome {
+    Outcome::Failed(Failure::new(FailureType::Panic, message))
+}
+
+fn observe_run(job: &ClaimedJob, took: Duration) {
+    metrics::histogram!("coatcheck_job_run_seconds", "kind" => job.kind.to_string()).record(took);
+}
+
+fn report_ending(ending: &Ending, stopped_by: Option<StopCause>) {
+    match (ending, stopped_by) {
+        (Ending::Returned(Ok(_)), _) => tracing::debug!("the handler is done"),
+        (Ending::Returned(Err(error)), None) => tracing::warn!(%error, "the attempt failed"),
+        (Ending::Panicked(message), _) => tracing::error!(%message, "the handler panicked"),
+        (Ending::OutOfTime(limit), _) => tracing::warn!(?limit, "the attempt is out of time"),
+        (Ending::Returned(Err(_)) | Ending::Dropped, cause) => {
+            tracing::info!(?cause, "the handler was stopped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

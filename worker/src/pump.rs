@@ -1,0 +1,167 @@
+//! Brings jobs in: free slots → hints → claimed jobs. Never more than can start at once.
+
+use std::{sync::Arc, time::Duration};
+
+use coatcheck_shared::queue::Queue;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    claimer::Claimer, lanes::Lanes, lease::Lease, pause::jittered, running::Run,
+    status::WorkerStatus,
+};
+
+/// How many jobs are claimed in one statement.
+const LARGEST_CLAIM: usize = 500;
+/// How many claims may be under way at once: one is written while hints for the next gather.
+const CLAIMS_AT_ONCE: u32 = 2;
+/// How long one look at an empty queue lasts.
+const POP_WAIT: Duration = Duration::from_secs(1);
+/// The pause between two looks at the store, in place of the queue, that found nothing.
+const STORE_PAUSE: Duration = Duration::from_millis(150);
+/// How often a queue that was away is asked whether it is back.
+const PROBE_PERIOD: Duration = Duration::from_millis(250);
+
+/// Brings jobs in until the worker is told to end.
+pub(crate) struct Pump {
+    pub(crate) claimer: Arc<Claimer>,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) leases: watch::Receiver<Option<Lease>>,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) claimed: mpsc::Sender<Run>,
+    pub(crate) draining: CancellationToken,
+    pub(crate) status: WorkerStatus,
+}
+
+/// What a turn of the pump needs before it may look for jobs.
+struct Turn {
+    claim: OwnedSemaphorePermit,
+    slots: OwnedSemaphorePermit,
+}
+
+impl Pump {
+    pub(crate) async fn run(mut self) {
+        let claims = Arc::new(Semaphore::new(CLAIMS_AT_ONCE as usize));
+        while let Some(turn) = self.next_turn(&claims).await {
+            self.take_turn(turn).await;
+        }
+        // What is being claimed still has to be passed on, to be handed back in good order.
+        if claims.acquire_many(CLAIMS_AT_ONCE).await.is_err() {
+            tracing::error!("claims were abandoned");
+        }
+    }
+
+    /// Waits for a lease, for a claim to end, and for free slots. None: the worker is to end.
+    async fn next_turn(&mut self, claims: &Arc<Semaphore>) -> Option<Turn> {
+        let ready = async {
+            let lease = self.leases.wait_for(Option::is_some).await;
+            lease.ok().map(drop)?;
+            let claim = claims.clone().acquire_owned().await.ok()?;
+            let slots = free_slots(&self.slots).await?;
+            Some(Turn { claim, slots })
+        };
+        tokio::select! {
+            biased;
+            () = self.draining.cancelled() => None,
+            turn = ready => turn,
+        }
+    }
+
+    async fn take_turn(&self, turn: Turn) {
+        let Turn { claim, mut slots } = turn;
+        let lanes = self.lanes.in_order();
+        // Never cancelled: hints that were taken meanwhile would be lost.
+        let popped = self
+            .claimer
+            .backend
+            .queue
+            .pop(&lanes, slots.num_permits(), POP_WAIT)
+            .await;
+        match popped {
+            Ok(ids) if ids.is_empty() => {}
+            Ok(ids) => {
+                let unused = slots.num_permits().saturating_sub(ids.len());
+                drop(slots.split(unused));
+                let (claimer, claimed) = (self.claimer.clone(), self.claimed.clone());
+                tokio::spawn(async move {
+                    claimer.claim(ids, slots, &claimed).await;
+                    drop(claim);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "jobs are claimed straight from the store");
+                drop((claim, slots));
+                self.status.set_queue_is_away(true);
+                self.serve_from_store().await;
+                self.status.set_queue_is_away(false);
+            }
+        }
+    }
+
+    /// Claims the oldest queued jobs from the store until the queue answers again.
+    async fn serve_from_store(&self) {
+        let queue_is_back = until_it_answers(&*self.claimer.backend.queue);
+        tokio::pin!(queue_is_back);
+        loop {
+            let found = self.claim_oldest().await;
+            let pause = if found > 0 {
+                Duration::ZERO
+            } else {
+                jittered(STORE_PAUSE)
+            };
+            tokio::select! {
+                biased;
+                () = self.draining.cancelled() => return,
+                () = &mut queue_is_back => {
+                    tracing::info!("the queue is back");
+                    return;
+                }
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Says how many jobs were claimed.
+    async fn claim_oldest(&self) -> usize {
+        let has_lease = self.leases.borrow().is_some();
+        let slots = match timeout(STORE_PAUSE, free_slots(&self.slots)).await {
+            Ok(Some(slots)) if has_lease => slots,
+            _ => return 0,
+        };
+        let (queues, kinds) = (self.lanes.queues(), &self.claimer.kinds);
+        let limit = u32::try_from(slots.num_permits()).unwrap_or(u32::MAX);
+        let store = &self.claimer.backend.store;
+        match store.oldest_queued(&queues, kinds, limit).await {
+            Ok(ids) if ids.is_empty() => 0,
+            Ok(ids) => {
+                let count = self.claimer.claim(ids, slots, &self.claimed).await;
+                metrics::counter!("coatcheck_fallback_claims_total").increment(count as u64);
+                count
+            }
+            Err(error) => {
+                tracing::warn!(%error, "neither the queue nor the store answers");
+                0
+            }
+        }
+    }
+}
+
+/// At least one free slot, and as many as there are up to the largest claim.
+async fn free_slots(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let mut free = slots.clone().acquire_owned().await.ok()?;
+    let more = slots.available_permits().min(LARGEST_CLAIM - 1);
+    let more = u32::try_from(more).unwrap_or(0);
+    if let Ok(more) = slots.clone().try_acquire_many_owned(more) {
+        free.merge(more);
+    }
+    Some(free)
+}
+
+async fn until_it_answers(queue: &dyn Queue) {
+    while queue.ping().await.is_err() {
+        sleep(jittered(PROBE_PERIOD)).await;
+    }
+}

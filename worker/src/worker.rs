@@ -1,0 +1,371 @@
+//! The worker: what of it runs, in which order it starts, and how it ends.
+
+use std::{sync::Arc, time::Duration};
+
+use apalis::{layers::WorkerBuilderExt, layers::tracing::TraceLayer};
+use apalis_core::{
+    monitor::{Monitor, MonitorError},
+    task::Task,
+    worker::{
+        builder::WorkerBuilder,
+        ext::{event_listener::EventListenerExt, parallelize::ParallelizeExt},
+    },
+};
+use coatcheck_shared::{backend::Backend, queue::End, settings::Settings};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Registry, announcer,
+    apalis_backend::ClaimedJobs,
+    claimer::{ClaimTimes, Claimer, Foreign},
+    ending::Rules,
+    executor::{Executor, Graces},
+    finisher::Finisher,
+    keepers,
+    lanes::Lanes,
+    lease::{Lease, LeaseKeeper, LeaseTerms},
+    listener,
+    pause::Pause,
+    pump::Pump,
+    reporter,
+    running::{Run, Running},
+    status::WorkerStatus,
+};
+
+/// How long handlers have to stop once the worker's grace is over.
+const SHUT_DOWN_MOMENT: Duration = Duration::from_millis(500);
+/// How long the last signals and lines may take once nothing runs any more.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Why a worker ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// What runs the jobs has ended by itself.
+    #[error("the worker's runtime ended by itself: {0}")]
+    RuntimeEnded(String),
+    /// Jobs were still not recorded when even the lease's end should have stopped them.
+    #[error("{0} jobs could not be brought to an end")]
+    NotDrained(usize),
+}
+
+/// Runs jobs.
+pub struct Worker {
+    backend: Backend,
+    registry: Registry,
+    settings: Settings,
+    name: String,
+    running: Arc<Running>,
+    draining: CancellationToken,
+    status: WorkerStatus,
+}
+
+impl Worker {
+    /// A worker that runs the jobs that `registry` has handlers for. `name` tells people which
+    /// process ran an attempt.
+    pub fn new(backend: Backend, registry: Registry, settings: &Settings, name: String) -> Self {
+        let running = Arc::new(Running::default());
+        let draining = CancellationToken::new();
+        let slots = settings.worker.concurrency;
+        let status = WorkerStatus::new(running.clone(), draining.clone(), slots);
+        Self {
+            backend,
+            registry,
+            settings: settings.clone(),
+            name,
+            running,
+            draining,
+            status,
+        }
+    }
+
+    /// How it is, for whoever asks.
+    pub fn status(&self) -> WorkerStatus {
+        self.status.clone()
+    }
+
+    /// Runs until `shutdown` fires, and what was claimed by then is finished or handed back.
+    ///
+    /// # Errors
+    /// Where it ends otherwise: the process should end too, and be started again.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        let mut parts = self.start();
+        // Whatever ends this future, also its being dropped, stops the handlers.
+        let _stop_handlers = parts.abandoned.clone().drop_guard();
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            ended = &mut parts.monitor => Err(WorkerError::RuntimeEnded(how_it_ended(ended))),
+            ended = &mut parts.pump => {
+                Err(WorkerError::RuntimeEnded(format!("the pump has ended: {ended:?}")))
+            }
+        };
+        self.draining.cancel();
+        match ended {
+            Ok(()) => self.drain(parts).await,
+            Err(error) => {
+                parts.abandoned.cancel();
+                parts.close_lease().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets what runs finish within the grace, hands the rest back, and closes the lease.
+    async fn drain(&self, mut parts: Parts) -> Result<(), WorkerError> {
+        let held = self.running.count();
+        tracing::info!(held, "the worker finishes what it holds");
+        let grace = self.settings.worker.grace();
+        if timeout(grace, &mut parts.monitor).await.is_err() {
+            let held = self.running.count();
+            tracing::warn!(held, "the grace is over: what still runs is handed back");
+            parts.abandoned.cancel();
+            // Recording goes on while the lease holds, and without a database it is lost in time.
+            let patience = SHUT_DOWN_MOMENT + self.settings.worker.lease() + LAST_WORDS;
+            if timeout(patience, &mut parts.monitor).await.is_err() {
+                parts.close_lease().await;
+                return Err(WorkerError::NotDrained(self.running.count()));
+            }
+        }
+        let released = parts.finisher.take_released();
+        // As jobs that have just been queued: that is what they are now.
+        parts.claimer.give_back(&released, End::Back).await;
+        parts.close_lease().await;
+        parts.last_words().await;
+        tracing::info!("the worker has ended");
+        Ok(())
+    }
+
+    fn start(&self) -> Parts {
+        let (settings, slots) = (&self.settings, self.settings.worker.concurrency);
+        let (lease_sender, leases) = watch::channel(None);
+        let (claimed_sender, claimed) = mpsc::channel(slots);
+        let (finished_sender, finished) = mpsc::channel(announcer::WAITING_IDS);
+        let (reports_sender, reports) = mpsc::channel(reporter::WAITING_REPORTS);
+        let abandoned = CancellationToken::new();
+        let lease_finished = CancellationToken::new();
+        let lanes = Arc::new(Lanes::new(&settings.worker.queues));
+        let finisher = Arc::new(Finisher::start(
+            self.backend.store.clone(),
+            self.backend.clock.clone(),
+            settings,
+            finished_sender,
+        ));
+        let claimer = Arc::new(self.claimer(leases.clone()));
+        let executor = Arc::new(self.executor(reports_sender, abandoned.clone()));
+
+        let mut tasks = JoinSet::new();
+        self.start_background(&mut tasks, &lanes, leases.clone());
+        let mut last_words = JoinSet::new();
+        last_words.spawn(announcer::run(self.backend.signals.clone(), finished));
+        last_words.spawn(reporter::run(self.backend.store.clone(), reports));
+        let keeper = self.lease_keeper(lease_sender, lease_finished.clone());
+        let lease_keeper = tokio::spawn(keeper.run());
+        let monitor =
+            tokio::spawn(monitor(&self.name, claimed, finisher.clone(), executor, slots).run());
+        let pump = Pump {
+            claimer: claimer.clone(),
+            lanes,
+            leases,
+            slots: Arc::new(Semaphore::new(slots)),
+            claimed: claimed_sender,
+            draining: self.draining.clone(),
+            status: self.status.clone(),
+        };
+        Parts {
+            pump: tokio::spawn(pump.run()),
+            monitor,
+            lease_keeper,
+            lease_finished,
+            abandoned,
+            finisher,
+            claimer,
+            last_words,
+            _tasks: tasks,
+        }
+    }
+
+    /// What goes on beside the jobs until the worker has ended, and is then torn down.
+    fn start_background(
+        &self,
+        tasks: &mut JoinSet<()>,
+        lanes: &Arc<Lanes>,
+        leases: watch::Receiver<Option<Lease>>,
+    ) {
+        keepers::start(&self.backend, &self.settings, tasks);
+        tasks.spawn(announce_kinds(self.backend.clone(), self.registry.clone()));
+        tasks.spawn(listener::run(
+            self.backend.signals.subscribe(),
+            self.running.clone(),
+            lanes.clone(),
+        ));
+        if self.settings.worker.queues.is_empty() {
+            tasks.spawn(lanes.clone().follow(self.backend.store.clone()));
+        }
+        tasks.spawn(follow_lease(leases, self.status.clone()));
+    }
+
+    fn lease_keeper(
+        &self,
+        current: watch::Sender<Option<Lease>>,
+        finished: CancellationToken,
+    ) -> LeaseKeeper {
+        LeaseKeeper {
+            store: self.backend.store.clone(),
+            clock: self.backend.clock.clone(),
+            worker: self.name.clone(),
+            terms: self.lease_terms(),
+            running: self.running.clone(),
+            current,
+            finished,
+        }
+    }
+
+    fn lease_terms(&self) -> LeaseTerms {
+        LeaseTerms {
+            duration: self.settings.worker.lease(),
+        }
+    }
+
+    fn claimer(&self, leases: watch::Receiver<Option<Lease>>) -> Claimer {
+        Claimer {
+            backend: self.backend.clone(),
+            kinds: self.registry.kinds(),
+            leases,
+            running: self.running.clone(),
+            draining: self.draining.clone(),
+            foreign: Foreign::default(),
+            times: ClaimTimes::default(),
+        }
+    }
+
+    fn executor(
+        &self,
+        reports: mpsc::Sender<crate::context::Report>,
+        abandoned: CancellationToken,
+    ) -> Executor {
+        Executor {
+            registry: self.registry.clone(),
+            clock: self.backend.clock.clone(),
+            reports,
+            rules: Rules {
+                backoff: self.settings.jobs.backoff,
+                result_bytes: self.settings.worker.result_bytes,
+            },
+            graces: Graces {
+                cancel: self.settings.worker.cancel_grace(),
+                shut_down: SHUT_DOWN_MOMENT,
+                lease_lost: self.lease_terms().margin() / 2,
+            },
+            draining: self.draining.clone(),
+            abandoned,
+        }
+    }
+}
+
+/// A worker that has started.
+struct Parts {
+    pump: JoinHandle<()>,
+    monitor: JoinHandle<Result<(), MonitorError>>,
+    lease_keeper: JoinHandle<()>,
+    lease_finished: CancellationToken,
+    abandoned: CancellationToken,
+    finisher: Arc<Finisher>,
+    claimer: Arc<Claimer>,
+    last_words: JoinSet<()>,
+    _tasks: JoinSet<()>,
+}
+
+impl Parts {
+    async fn close_lease(&mut self) {
+        self.lease_finished.cancel();
+        if timeout(LAST_WORDS, &mut self.lease_keeper).await.is_err() {
+            self.lease_keeper.abort();
+        }
+    }
+
+    /// Waits until what was said by and of the jobs has been passed on.
+    async fn last_words(self) {
+        let Self {
+            finisher,
+            claimer,
+            mut last_words,
+            ..
+        } = self;
+        drop((finisher, claimer));
+        let all_said = async { while last_words.join_next().await.is_some() {} };
+        if timeout(LAST_WORDS, all_said).await.is_err() {
+            tracing::warn!("some of what jobs had to say was not passed on");
+        }
+    }
+}
+
+/// Apalis's part: it takes what is claimed, runs each in a task of its own, and acknowledges.
+fn monitor(
+    name: &str,
+    claimed: mpsc::Receiver<Run>,
+    finisher: Arc<Finisher>,
+    executor: Arc<Executor>,
+    slots: usize,
+) -> Monitor {
+    // A backend can be taken once. A worker that was built again would find its jobs nowhere,
+    // and is never asked for: nothing here says `should_restart`.
+    let source = std::sync::Mutex::new(Some(ClaimedJobs::new(claimed, finisher.clone())));
+    let name = name.to_owned();
+    Monitor::new().register(move |_restarts| {
+        let taken = source.lock().ok().and_then(|mut source| source.take());
+        let backend =
+            taken.unwrap_or_else(|| ClaimedJobs::new(mpsc::channel(1).1, finisher.clone()));
+        let executor = executor.clone();
+        WorkerBuilder::new(name.clone())
+            .backend(backend)
+            .parallelize(tokio::spawn)
+            .layer(
+                TraceLayer::new()
+                    .make_span_with(|task: &Task<Run>| task.args.hold.span.clone())
+                    .on_request(|_: &Task<Run>, _: &tracing::Span| {})
+                    .on_response(()),
+            )
+            .concurrency(slots)
+            .catch_panic()
+            .on_event(|_, _| {})
+            .build(move |run: Run| {
+                let executor = executor.clone();
+                async move { executor.execute(run).await }
+            })
+    })
+}
+
+fn how_it_ended(ended: Result<Result<(), MonitorError>, tokio::task::JoinError>) -> String {
+    match ended {
+        Ok(Ok(())) => "its apalis workers have ended".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Tells the API which kinds there are, until it is known.
+async fn announce_kinds(backend: Backend, registry: Registry) {
+    let definitions = registry.definitions();
+    let mut pause = Pause::between(Duration::from_millis(100), Duration::from_secs(5));
+    loop {
+        match backend.store.announce_kinds(&definitions).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "the kinds could not be announced"),
+        }
+        sleep(pause.next()).await;
+    }
+}
+
+async fn follow_lease(mut leases: watch::Receiver<Option<Lease>>, status: WorkerStatus) {
+    loop {
+        status.set_leased(leases.borrow_and_update().is_some());
+        if leases.changed().await.is_err() {
+            status.set_leased(false);
+            return;
+        }
+    }
+}

@@ -1,1 +1,27 @@
+//! The HTTP front end: a client hands in a job, is answered at once, and comes back for the
+//! result. [`Server`] is all of it; the route table is `routes.rs`.
 
+mod api;
+mod body;
+mod caller;
+mod exchange;
+mod fields;
+mod health;
+mod intake;
+mod jobs;
+mod kinds;
+mod precondition;
+mod prefer;
+mod problem;
+mod query;
+mod range;
+mod reply;
+mod request_id;
+mod retry_after;
+mod routes;
+mod server;
+mod strict_json;
+mod trace_context;
+mod waiters;
+
+pub use server::{ServeError, Server};

@@ -1,0 +1,98 @@
+//! What every endpoint works on.
+
+use std::{sync::Arc, time::Duration};
+
+use coatcheck_shared::{
+    backend::Backend,
+    clock::{Clock, SynchronisedClock},
+    job::InvalidName,
+    queue::Queue,
+    settings::Settings,
+    store::Store,
+    timestamp::Timestamp,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    body::BodyLimits,
+    caller::Credentials,
+    intake::{Announcer, Intake},
+    kinds::Kinds,
+    waiters::Waiters,
+};
+
+/// The state of the API, one a process.
+pub(crate) struct Api {
+    /// Where jobs are.
+    pub(crate) store: Arc<dyn Store>,
+    /// Asked only whether it is there: hints go through the intake.
+    pub(crate) queue: Arc<dyn Queue>,
+    /// The database's clock.
+    pub(crate) clock: SynchronisedClock,
+    /// Where submissions become jobs.
+    pub(crate) intake: Intake,
+    /// What other processes are told.
+    pub(crate) announcer: Announcer,
+    /// What can be submitted.
+    pub(crate) kinds: Kinds,
+    /// Who waits for which job.
+    pub(crate) waiters: Waiters,
+    /// How callers are known.
+    pub(crate) credentials: Credentials,
+    /// The bounds of a body.
+    pub(crate) bodies: BodyLimits,
+    /// What a submission gets that does not say.
+    pub(crate) defaults: Defaults,
+    /// The longest that `Prefer: wait` waits.
+    pub(crate) longest_wait_s: u64,
+    /// What `/metrics` shows.
+    pub(crate) metrics: PrometheusHandle,
+    /// Cancelled when the server goes: whoever waits is answered, connections end.
+    pub(crate) draining: CancellationToken,
+}
+
+/// What a submission gets that does not say.
+pub(crate) struct Defaults {
+    /// How many attempts.
+    pub(crate) max_attempts: u32,
+    /// How long it is kept once it is finished.
+    pub(crate) retain: Duration,
+}
+
+impl Api {
+    /// The API over a backend; there must be a runtime.
+    pub(crate) fn start(
+        backend: Backend,
+        settings: &Settings,
+        announcer: Announcer,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, InvalidName> {
+        Ok(Self {
+            intake: Intake::start(&backend, &settings.store, announcer.clone()),
+            kinds: Kinds::new(backend.store.clone(), settings)?,
+            store: backend.store,
+            queue: backend.queue,
+            clock: backend.clock,
+            announcer,
+            waiters: Waiters::default(),
+            credentials: Credentials::of(settings),
+            bodies: BodyLimits::new(
+                settings.limits.body_bytes,
+                Duration::from_secs(settings.limits.request_s),
+            ),
+            defaults: Defaults {
+                max_attempts: settings.jobs.max_attempts,
+                retain: Duration::from_secs(settings.jobs.retain_s),
+            },
+            longest_wait_s: settings.limits.wait_s,
+            metrics,
+            draining: CancellationToken::new(),
+        })
+    }
+
+    /// The time by the database's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

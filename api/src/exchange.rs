@@ -1,0 +1,175 @@
+//! What is done around every exchange: the request's id, the limits of its head, the header
+//! fields that every answer has, the bodies of problems, the log line and the metrics.
+
+use std::{cell::RefCell, collections::HashMap, time::Instant};
+
+use actix_web::{
+    Error, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        ConnectionType,
+        header::{self, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use metrics::{Counter, Histogram, counter, histogram};
+
+use crate::{
+    api::Api,
+    problem::{self, Problem, ProblemType},
+    request_id::{self, X_REQUEST_ID},
+    routes::Pattern,
+};
+
+/// The longest target of a request.
+const LONGEST_URI: usize = 8 * 1024;
+
+/// How much all header fields of a request may take together.
+const LARGEST_HEAD: usize = 32 * 1024;
+
+/// The middleware.
+pub(crate) async fn exchange(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let id = request_id::of(request.headers());
+    let mut response = match check_head(&request) {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
+    };
+    finish_head(&mut response, &id);
+    log(&response, &id, began);
+    count(&response, began);
+    Ok(with_problem_body(response, &id))
+}
+
+fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |it| it.as_str().len());
+    if target > LONGEST_URI {
+        return Err(Problem::new(
+            ProblemType::UriTooLong,
+            format!("The target of a request may be {LONGEST_URI} bytes long."),
+        )
+        .with("limit_bytes", LONGEST_URI)
+        .closing());
+    }
+    let fields: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if fields > LARGEST_HEAD {
+        return Err(Problem::new(
+            ProblemType::HeadersTooLarge,
+            format!("The header fields of a request may take {LARGEST_HEAD} bytes."),
+        )
+        .with("limit_bytes", LARGEST_HEAD)
+        .closing());
+    }
+    Ok(())
+}
+
+fn problem_of(response: &ServiceResponse) -> Option<&Problem> {
+    response.response().error()?.as_error::<Problem>()
+}
+
+fn finish_head(response: &mut ServiceResponse, id: &str) {
+    let draining = response
+        .request()
+        .app_data::<Data<Api>>()
+        .is_some_and(|api| api.draining.is_cancelled());
+    let closes = draining || problem_of(response).is_some_and(Problem::closes);
+    if closes {
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID.clone(), id);
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Gives an error its body, which names the request.
+fn with_problem_body(response: ServiceResponse, id: &str) -> ServiceResponse {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let body = match problem_of(&response) {
+        Some(problem) => problem.body(id),
+        // The framework's own refusal, of a request that it could not take apart.
+        None if status.is_client_error() => {
+            Problem::new(ProblemType::MalformedRequest, "The request cannot be read.").body(id)
+        }
+        None => Problem::internal(&status).body(id),
+    };
+    let mut response = response.map_body(|_, _| BoxBody::new(body));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(problem::MEDIA_TYPE),
+    );
+    response
+}
+
+fn log(response: &ServiceResponse, id: &str, began: Instant) {
+    let status = response.status().as_u16();
+    let request = response.request();
+    let (method, path) = (request.method(), request.path());
+    let milliseconds = began.elapsed().as_secs_f64() * 1_000.0;
+    let cause = problem_of(response).and_then(Problem::cause);
+    if status == 500 {
+        tracing::error!(request_id = id, %method, path, status, cause, "the request failed");
+    } else if status > 500 {
+        tracing::info!(request_id = id, %method, path, status, cause, "the request was refused");
+    } else {
+        tracing::debug!(request_id = id, %method, path, status, milliseconds, "answered");
+    }
+}
+
+type Key = (&'static str, &'static str, u16);
+
+thread_local! {
+    /// The metrics of each route, method and status, looked up once a thread.
+    static METRICS: RefCell<HashMap<Key, (Counter, Histogram)>> = RefCell::default();
+}
+
+fn count(response: &ServiceResponse, began: Instant) {
+    let request = response.request();
+    let route = request
+        .app_data::<Pattern>()
+        .map_or("none", |pattern| pattern.0);
+    let method = match request.method().as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    };
+    let status = response.status().as_u16();
+    METRICS.with_borrow_mut(|metrics| {
+        let (counter, histogram) = metrics.entry((route, method, status)).or_insert_with(|| {
+            let labels = [
+                ("route", route.to_owned()),
+                ("method", method.to_owned()),
+                ("status", status.to_string()),
+            ];
+            (
+                counter!("coatcheck_http_requests_total", &labels),
+                histogram!("coatcheck_http_request_seconds", &labels),
+            )
+        });
+        counter.increment(1);
+        histogram.record(began.elapsed());
+    });
+}

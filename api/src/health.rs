@@ -1,0 +1,58 @@
+//! `/livez`, `/readyz` and `/metrics`.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    web::Data,
+};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::{
+    api::Api,
+    caller::Caller,
+    problem::Problem,
+    reply::{self, Answer},
+};
+
+/// How long the database and the queue have for their answers: whoever asks whether we are ready
+/// does not wait for long.
+const LONGEST_CHECK: Duration = Duration::from_millis(1_500);
+
+/// How it stands.
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+/// The process is there.
+pub(crate) async fn live() -> Answer {
+    reply::json(StatusCode::OK, &Health { status: "ok" })
+}
+
+/// The process can serve: it can where the database answers. Without the queue it is slower to
+/// start jobs, and `degraded`.
+pub(crate) async fn ready(api: Data<Api>) -> Answer {
+    let (store, queue) = tokio::join!(
+        timeout(LONGEST_CHECK, api.store.now()),
+        timeout(LONGEST_CHECK, api.queue.ping()),
+    );
+    store.unwrap_or_else(|_| Err(coatcheck_shared::store::StoreError::timed_out()))?;
+    let status = match queue {
+        Ok(Ok(())) => "ok",
+        Ok(Err(_)) | Err(_) => "degraded",
+    };
+    reply::json(StatusCode::OK, &Health { status })
+}
+
+/// The metrics, as Prometheus reads them. They name kinds and queues, so they are not open.
+pub(crate) async fn metrics(_: Caller, api: Data<Api>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok()
+        .insert_header((
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        ))
+        .body(api.metrics.render()))
+}

@@ -1,0 +1,194 @@
+//! Where submissions become jobs: stored in groups, and announced once they are.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use coatcheck_shared::{
+    backend::Backend,
+    job::{NewJob, QueueName},
+    queue::{End, Hint, Lane, Queue},
+    settings::StoreSettings,
+    signal::{Signal, Signals},
+    store::{GroupCommit, GroupCommitSettings, Store, StoreError},
+};
+use metrics::counter;
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender},
+    time::timeout,
+};
+
+/// How many submissions may wait for a group.
+const MOST_WAITING: usize = 20_000;
+
+/// How many announcements may wait for the queue. What does not fit is dropped: the dispatcher
+/// finds it.
+const MOST_ANNOUNCEMENTS: usize = 100_000;
+
+/// How many hints are pushed at once.
+const LARGEST_PUSH: usize = 1_000;
+
+/// How many names of queues are remembered as made.
+const MOST_QUEUE_NAMES: usize = 10_000;
+
+/// What the other processes are to be told.
+enum Announcement {
+    Hint(Hint),
+    Signal(Signal),
+}
+
+/// Tells the other processes, after the fact and without anyone waiting for it.
+#[derive(Clone)]
+pub(crate) struct Announcer(Sender<Announcement>);
+
+impl Announcer {
+    /// Tells every process something.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.send(Announcement::Signal(signal));
+    }
+
+    fn send(&self, announcement: Announcement) {
+        if self.0.try_send(announcement).is_err() {
+            counter!("coatcheck_announcements_dropped_total").increment(1);
+        }
+    }
+}
+
+/// What the [`Announcer`]s have handed in.
+pub(crate) struct Announcements(Receiver<Announcement>);
+
+/// A way to announce, and what is to be done about it.
+pub(crate) fn announcements() -> (Announcer, Announcements) {
+    let (sender, receiver) = mpsc::channel(MOST_ANNOUNCEMENTS);
+    (Announcer(sender), Announcements(receiver))
+}
+
+impl Announcements {
+    /// Passes announcements on until no announcer is left.
+    pub(crate) async fn pass_on(mut self, queue: Arc<dyn Queue>, signals: Arc<dyn Signals>) {
+        let mut batch = Vec::with_capacity(LARGEST_PUSH);
+        while self.0.recv_many(&mut batch, LARGEST_PUSH).await > 0 {
+            let mut hints = Vec::with_capacity(batch.len());
+            for announcement in batch.drain(..) {
+                match announcement {
+                    Announcement::Hint(hint) => hints.push(hint),
+                    Announcement::Signal(signal) => publish(&*signals, signal).await,
+                }
+            }
+            push(&*queue, &hints).await;
+        }
+    }
+}
+
+async fn publish(signals: &dyn Signals, signal: Signal) {
+    if let Err(error) = signals.publish(signal).await {
+        counter!("coatcheck_announcements_dropped_total").increment(1);
+        tracing::debug!(%error, "a signal was not published");
+    }
+}
+
+async fn push(queue: &dyn Queue, hints: &[Hint]) {
+    if hints.is_empty() {
+        return;
+    }
+    if let Err(error) = queue.push(hints, End::Back).await {
+        counter!("coatcheck_announcements_dropped_total").increment(hints.len() as u64);
+        tracing::debug!(%error, hints = hints.len(), "hints were not pushed");
+    }
+}
+
+/// Stores submissions.
+pub(crate) struct Intake {
+    store: Arc<dyn Store>,
+    group: GroupCommit<NewJob, ()>,
+    announcer: Announcer,
+    known_queues: RwLock<HashSet<QueueName>>,
+    deadline: Duration,
+}
+
+impl Intake {
+    /// Starts the committers; there must be a runtime.
+    pub(crate) fn start(backend: &Backend, settings: &StoreSettings, announcer: Announcer) -> Self {
+        let group = GroupCommit::start(
+            GroupCommitSettings {
+                name: "insert",
+                committers: settings.committers,
+                largest_group: settings.largest_group,
+                waiting: MOST_WAITING,
+                deadline: settings.deadline(),
+            },
+            {
+                let (store, announcer) = (backend.store.clone(), announcer.clone());
+                move |jobs| insert(store.clone(), announcer.clone(), jobs)
+            },
+        );
+        Self {
+            store: backend.store.clone(),
+            group,
+            announcer,
+            known_queues: RwLock::default(),
+            deadline: settings.deadline(),
+        }
+    }
+
+    /// Stores a job; it is on disk when this returns.
+    pub(crate) async fn accept(&self, job: NewJob) -> Result<(), StoreError> {
+        // Both steps together have to keep the one deadline.
+        timeout(self.deadline, async {
+            self.make_queue(&job.queue).await?;
+            self.group.submit(job).await
+        })
+        .await
+        .unwrap_or_else(|_| Err(StoreError::timed_out()))
+    }
+
+    /// Makes a queue known where this process has not done so before.
+    async fn make_queue(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let is_known = self
+            .known_queues
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(queue);
+        if is_known {
+            return Ok(());
+        }
+        self.store.create_queue(queue).await?;
+        self.announcer.signal(Signal::QueueCreated(queue.clone()));
+        let mut known = self
+            .known_queues
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_QUEUE_NAMES {
+            known.clear();
+        }
+        known.insert(queue.clone());
+        Ok(())
+    }
+}
+
+async fn insert(
+    store: Arc<dyn Store>,
+    announcer: Announcer,
+    jobs: Vec<NewJob>,
+) -> Result<Vec<()>, StoreError> {
+    let replies = vec![(); jobs.len()];
+    let ready: Vec<Hint> = jobs.iter().filter_map(hint).collect();
+    store.insert(jobs).await?;
+    for hint in ready {
+        announcer.send(Announcement::Hint(hint));
+    }
+    Ok(replies)
+}
+
+/// A scheduled job is announced by the dispatcher, when its time has come.
+fn hint(job: &NewJob) -> Option<Hint> {
+    (job.run_at <= job.created_at).then(|| Hint {
+        id: job.id,
+        lane: Lane {
+            queue: job.queue.clone(),
+            priority: job.priority,
+        },
+    })
+}

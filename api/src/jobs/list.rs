@@ -1,0 +1,206 @@
+//! `GET /v1/jobs`: the caller's jobs, newest first, a page at a time.
+
+use std::{fmt, str::FromStr};
+
+use actix_web::{HttpRequest, http::header, web::Data};
+use coatcheck_shared::{
+    job::{Job, JobFilter, JobId, Tenant, filter::PageRequest},
+    store::JobStore,
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    filter,
+    page::{self, Place},
+    view::JobView,
+};
+use crate::{
+    api::Api,
+    caller::Caller,
+    problem::Problem,
+    query::{self, Query},
+    range::Asked,
+    reply::Answer,
+};
+
+const DEFAULT_LIMIT: u32 = 50;
+const LARGEST_LIMIT: u32 = 1_000;
+
+/// How far into the collection a `Range` is followed; one that begins later is ignored.
+const FURTHEST_RANGE: u64 = 10_000;
+
+/// A page of jobs.
+#[derive(Serialize)]
+struct JobPage<'a> {
+    items: Vec<JobView<'a>>,
+    next_cursor: Option<String>,
+}
+
+/// Where a page begins: behind this job, which is the `index`-th.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor {
+    after: JobId,
+    index: u64,
+}
+
+/// A page that has been read.
+struct Page {
+    jobs: Vec<Job>,
+    place: Place,
+}
+
+/// Lists jobs.
+pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {
+    let mut query = Query::of(&request);
+    let filter = filter::read(&mut query);
+    let limit = query.one("limit", limit);
+    let cursor = query.one("cursor", |text| {
+        text.parse::<Cursor>()
+            .map_err(|()| "is none that this server has handed out".to_owned())
+    });
+    query.finish(&format!("{}, limit, cursor", filter::KNOWN))?;
+    let asked = Asked::of(&request, "items").filter(|_| cursor.is_none());
+    let listing = Listing {
+        store: &*api.store,
+        tenant: &caller.tenant,
+        filter: &filter,
+    };
+    let page = match asked {
+        Some(Asked::From { first, last }) if first <= FURTHEST_RANGE => {
+            listing.range(first, last, limit).await?
+        }
+        _ => listing.page(cursor, limit.unwrap_or(DEFAULT_LIMIT)).await?,
+    };
+    answer(&request, &page)
+}
+
+fn limit(text: &str) -> Result<u32, String> {
+    let number = query::number(text, 1, LARGEST_LIMIT.into())?;
+    u32::try_from(number).map_err(|error| error.to_string())
+}
+
+/// A collection to read pages of.
+struct Listing<'a> {
+    store: &'a dyn coatcheck_shared::store::Store,
+    tenant: &'a Tenant,
+    filter: &'a JobFilter,
+}
+
+impl Listing<'_> {
+    async fn page(&self, cursor: Option<Cursor>, limit: u32) -> Result<Page, Problem> {
+        let request = PageRequest {
+            after: cursor.map(|cursor| cursor.after),
+            // One more than is shown tells whether there is more.
+            limit: limit + 1,
+        };
+        let mut jobs = JobStore::list(self.store, self.tenant, self.filter, request).await?;
+        let more = jobs.len() > limit as usize;
+        jobs.truncate(limit as usize);
+        let place = Place {
+            first: cursor.map_or(0, |cursor| cursor.index),
+            count: jobs.len() as u64,
+            more,
+        };
+        Ok(Page { jobs, place })
+    }
+
+    /// Reads on from the beginning to where the range begins.
+    async fn range(
+        &self,
+        first: u64,
+        last: Option<u64>,
+        limit: Option<u32>,
+    ) -> Result<Page, Problem> {
+        let mut cursor: Option<Cursor> = None;
+        loop {
+            let index = cursor.map_or(0, |cursor| cursor.index);
+            if index == first {
+                break;
+            }
+            let step = u32::try_from(first - index).unwrap_or(LARGEST_LIMIT);
+            let page = self.page(cursor, step.min(LARGEST_LIMIT)).await?;
+            if !page.place.more {
+                return Err(page::past_the_end(index + page.place.count));
+            }
+            cursor = page.next();
+        }
+        let length = last.map_or(u64::MAX, |last| (last - first).saturating_add(1));
+        let longest = limit.unwrap_or(LARGEST_LIMIT);
+        let limit = u32::try_from(length).unwrap_or(longest).min(longest);
+        let page = self.page(cursor, limit).await?;
+        if page.jobs.is_empty() {
+            return Err(page::past_the_end(first));
+        }
+        Ok(page)
+    }
+}
+
+impl Page {
+    fn next(&self) -> Option<Cursor> {
+        let last = self.jobs.last().filter(|_| self.place.more)?;
+        Some(Cursor {
+            after: last.id,
+            index: self.place.first + self.place.count,
+        })
+    }
+}
+
+fn answer(request: &HttpRequest, page: &Page) -> Answer {
+    let next = page.next().map(|cursor| cursor.to_string());
+    let mut links = format!("<{}>; rel=\"first\"", link(request, None));
+    if let Some(next) = &next {
+        links = format!("{links}, <{}>; rel=\"next\"", link(request, Some(next)));
+    }
+    let body = JobPage {
+        items: page.jobs.iter().map(JobView::of).collect(),
+        next_cursor: next,
+    };
+    page::answer(request, page.place, &body, |response| {
+        response.insert_header((header::LINK, links));
+    })
+}
+
+/// The same list from another place on.
+fn link(request: &HttpRequest, cursor: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
+        if name != "cursor" {
+            query.append_pair(&name, &value);
+        }
+    }
+    if let Some(cursor) = cursor {
+        query.append_pair("cursor", cursor);
+    }
+    let query = query.finish();
+    if query.is_empty() {
+        request.path().to_owned()
+    } else {
+        format!("{}?{query}", request.path())
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}-{:x}",
+            self.after.as_uuid().simple(),
+            self.index
+        )
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (after, index) = text.split_once('-').ok_or(())?;
+        let cursor = Self {
+            after: JobId::from_uuid(Uuid::try_parse(after).map_err(|_| ())?),
+            index: u64::from(u32::from_str_radix(index, 16).map_err(|_| ())?),
+        };
+        // One spelling alone, as it was handed out.
+        (cursor.to_string() == text).then_some(cursor).ok_or(())
+    }
+}

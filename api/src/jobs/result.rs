@@ -1,0 +1,130 @@
+//! `GET /v1/jobs/{id}/result`: what a job left behind, byte for byte.
+
+use std::ops::RangeInclusive;
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::{
+        StatusCode,
+        header::{self, EntityTag, HeaderName, HeaderValue},
+    },
+    web::Data,
+};
+use coatcheck_shared::{
+    job::{Job, JobResult},
+    store::ResultLookup,
+};
+
+use super::id_in_path;
+use crate::{
+    api::Api,
+    caller::Caller,
+    precondition,
+    problem::{Problem, ProblemType},
+    range::Asked,
+    reply::{Answer, JOB_VARY, REVALIDATE},
+    retry_after,
+};
+
+/// The status that the target of an `http` job answered with: the result's own is 200.
+static RESULT_STATUS: HeaderName = HeaderName::from_static("coatcheck-result-status");
+
+/// Serves a result, whole or in part.
+pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {
+    let id = id_in_path(&request)?;
+    match api.store.result(&caller.tenant, id).await? {
+        ResultLookup::NoJob => Err(Problem::no_job()),
+        ResultLookup::NoResult(job) => Err(without_result(&job, &api)),
+        ResultLookup::Found { job, result } => serve(&request, &job, &result),
+    }
+}
+
+fn without_result(job: &Job, api: &Api) -> Problem {
+    match retry_after::seconds(job, api.now()) {
+        Some(seconds) => Problem::new(ProblemType::ResultNotReady, "The job is not finished yet.")
+            .retry_after(seconds),
+        None => Problem::new(
+            ProblemType::NoResult,
+            format!("The job has {}.", phrase(job)),
+        ),
+    }
+    .with("state", job.lifecycle.state.as_str())
+}
+
+fn phrase(job: &Job) -> &'static str {
+    use coatcheck_shared::job::State;
+    match job.lifecycle.state {
+        State::Cancelled => "been cancelled and left no result",
+        _ => "failed and left no result",
+    }
+}
+
+fn serve(request: &HttpRequest, job: &Job, result: &JobResult) -> Answer {
+    let tag = tag_of(job, result);
+    if precondition::has_already(request, &tag) {
+        return Ok(head(StatusCode::NOT_MODIFIED, tag).finish());
+    }
+    let length = result.body.len() as u64;
+    let asked =
+        Asked::of(request, "bytes").filter(|_| precondition::range_may_apply(request, &tag));
+    match asked.map(|asked| asked.within(length)) {
+        None => Ok(described(StatusCode::OK, tag, result).body(result.body.clone())),
+        Some(Some(range)) => part(tag, result, &range),
+        Some(None) => Err(Problem::new(
+            ProblemType::RangeNotSatisfiable,
+            format!("The result is {length} bytes long."),
+        )
+        .with_header(header::CONTENT_RANGE, content_range("*", length)?)),
+    }
+}
+
+fn part(tag: EntityTag, result: &JobResult, range: &RangeInclusive<u64>) -> Answer {
+    let (first, last) = (*range.start(), *range.end());
+    let places = usize::try_from(first).and_then(|from| Ok(from..=usize::try_from(last)?));
+    let places = places.map_err(|error| Problem::internal(&error))?;
+    let range = content_range(&format!("{first}-{last}"), result.body.len() as u64)?;
+    Ok(described(StatusCode::PARTIAL_CONTENT, tag, result)
+        .insert_header((header::CONTENT_RANGE, range))
+        .body(result.body.slice(places)))
+}
+
+fn content_range(part: &str, length: u64) -> Result<HeaderValue, Problem> {
+    HeaderValue::from_str(&format!("bytes {part}/{length}"))
+        .map_err(|error| Problem::internal(&error))
+}
+
+/// A result never changes but by another run of the job, which ends at another time.
+fn tag_of(job: &Job, result: &JobResult) -> EntityTag {
+    let finished_at = job.finished_at.map_or(0, |time| time.microseconds());
+    EntityTag::new_strong(format!(
+        "{}-{finished_at:x}-{:x}",
+        job.id.as_uuid().simple(),
+        result.body.len()
+    ))
+}
+
+fn head(status: StatusCode, tag: EntityTag) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, REVALIDATE))
+        .insert_header((header::VARY, JOB_VARY));
+    response
+}
+
+/// The bytes may be anything, a page with scripts too: a browser that is led here must neither
+/// guess what they are nor run them as part of this origin.
+fn described(status: StatusCode, tag: EntityTag, result: &JobResult) -> HttpResponseBuilder {
+    let media_type = HeaderValue::from_str(&result.content_type)
+        .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
+    let mut response = head(status, tag);
+    response
+        .insert_header((header::CONTENT_TYPE, media_type))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox"));
+    if let Some(status) = result.status {
+        response.insert_header((RESULT_STATUS.clone(), HeaderValue::from(status)));
+    }
+    response
+}

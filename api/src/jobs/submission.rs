@@ -1,0 +1,222 @@
+//! A submission: reading it, checking it, and filling in what it does not say.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use coatcheck_shared::{
+    job::{JobId, KindName, Metadata, NewJob, Priority, QueueName, Tenant},
+    timestamp::Timestamp,
+};
+use serde_json::Value;
+
+use crate::{
+    api::{Api, Defaults},
+    fields::{self, Fields},
+    kinds::Kind,
+    problem::{FieldError, Problem, ProblemType},
+    strict_json::Member,
+};
+
+/// The fields of a submission, for who has used another.
+const KNOWN: &str = "kind, payload, queue, priority, run_at, delay_s, max_attempts, timeout_s, \
+                     start_within_s, deadline_s, retain_s, metadata";
+
+/// The most attempts that a job can have.
+const MOST_ATTEMPTS: u64 = 1_000;
+
+/// How many kinds one answer lists at most.
+const MOST_KINDS_LISTED: usize = 200;
+
+/// A submission that has been found good.
+pub(super) struct Submission {
+    kind: KindName,
+    payload: Bytes,
+    options: Options,
+}
+
+/// What a submission may say beside its kind and payload.
+struct Options {
+    queue: QueueName,
+    priority: Priority,
+    start: Start,
+    max_attempts: Option<u32>,
+    timeout: Option<Duration>,
+    start_within: Option<Duration>,
+    deadline: Option<Duration>,
+    retain: Option<Duration>,
+    metadata: Metadata,
+}
+
+/// When a job may start.
+enum Start {
+    Now,
+    At(Timestamp),
+    In(Duration),
+}
+
+impl Submission {
+    /// Reads and checks a body.
+    pub(super) async fn read(api: &Api, body: &Bytes) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body).map_err(malformed)?;
+        let name = fields.required("kind", fields::parsed::<KindName>);
+        let payload = fields.member("payload");
+        let options = Options::read(&mut fields);
+        if payload.is_none() {
+            fields.wrong("/payload", "is required");
+        }
+        let kind = match &name {
+            Some(name) => api.kinds.find(name).await?,
+            None => None,
+        };
+        let mut known_kinds = None;
+        match (&name, &kind) {
+            (Some(name), None) => known_kinds = Some(unknown_kind(api, &mut fields, name)),
+            (_, Some(kind)) => check_payload(&mut fields, kind, payload.as_ref()),
+            (None, None) => {}
+        }
+        let errors = fields.into_errors(KNOWN);
+        match (kind, payload) {
+            (Some(kind), Some(payload)) if errors.is_empty() => {
+                require_implemented(&kind)?;
+                Ok(Self {
+                    kind: kind.definition.name.clone(),
+                    payload: body.slice_ref(payload.raw.as_bytes()),
+                    options,
+                })
+            }
+            _ => Err(invalid(errors, known_kinds)),
+        }
+    }
+
+    /// The job that it asks for, submitted now.
+    pub(super) fn into_job(
+        self,
+        id: JobId,
+        tenant: Tenant,
+        now: Timestamp,
+        defaults: &Defaults,
+        traceparent: String,
+    ) -> NewJob {
+        let options = self.options;
+        NewJob {
+            id,
+            tenant,
+            kind: self.kind,
+            queue: options.queue,
+            priority: options.priority,
+            payload_type: "application/json".to_owned(),
+            payload: self.payload,
+            created_at: now,
+            run_at: options.start.from(now),
+            max_attempts: options.max_attempts.unwrap_or(defaults.max_attempts),
+            timeout: options.timeout,
+            start_by: options.start_within.map(|within| now.after(within)),
+            deadline_at: options.deadline.map(|deadline| now.after(deadline)),
+            retain: options.retain.unwrap_or(defaults.retain),
+            metadata: options.metadata,
+            traceparent: Some(traceparent),
+        }
+    }
+}
+
+impl Options {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            queue: fields.optional("queue", fields::parsed).unwrap_or_default(),
+            priority: fields.optional("priority", priority).unwrap_or_default(),
+            start: Start::read(fields),
+            max_attempts: fields
+                .optional("max_attempts", |value| {
+                    fields::integer(value, 1, MOST_ATTEMPTS)
+                })
+                .and_then(|attempts| attempts.try_into().ok()),
+            timeout: fields.optional("timeout_s", |value| fields::seconds(value, 1)),
+            start_within: fields.optional("start_within_s", |value| fields::seconds(value, 1)),
+            deadline: fields.optional("deadline_s", |value| fields::seconds(value, 1)),
+            retain: fields.optional("retain_s", |value| fields::seconds(value, 0)),
+            metadata: fields.metadata(),
+        }
+    }
+}
+
+impl Start {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        if fields.has("run_at") && fields.has("delay_s") {
+            fields.wrong("/run_at", "cannot stand beside delay_s");
+            fields.wrong("/delay_s", "cannot stand beside run_at");
+        }
+        let run_at = fields.optional("run_at", fields::time).map(Self::At);
+        let delay = fields.optional("delay_s", |value| fields::seconds(value, 0));
+        run_at.or(delay.map(Self::In)).unwrap_or(Self::Now)
+    }
+
+    /// A time that has passed is now.
+    fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Now => now,
+            Self::At(time) => time.max(now),
+            Self::In(delay) => now.after(delay),
+        }
+    }
+}
+
+fn priority(value: &Value) -> Result<Priority, String> {
+    Priority::ALL
+        .into_iter()
+        .find(|priority| value.as_str() == Some(priority.as_str()))
+        .ok_or_else(|| "must be \"high\", \"normal\" or \"low\"".to_owned())
+}
+
+fn check_payload(fields: &mut Fields<'_>, kind: &Arc<Kind>, payload: Option<&Member<'_>>) {
+    if let Some(payload) = payload {
+        fields.all_wrong(kind.schema.errors(&payload.value));
+    }
+}
+
+/// Notes that the kind is unknown; gives those that are not.
+fn unknown_kind(api: &Api, fields: &mut Fields<'_>, name: &KindName) -> Vec<Value> {
+    let known = api.kinds.all();
+    let names: Vec<&str> = known
+        .keys()
+        .take(MOST_KINDS_LISTED)
+        .map(KindName::as_str)
+        .collect();
+    fields.wrong(
+        "/kind",
+        format!("there is no kind {name:?}; there are {}", names.join(", ")),
+    );
+    names.into_iter().map(Value::from).collect()
+}
+
+fn require_implemented(kind: &Kind) -> Result<(), Problem> {
+    if kind.implemented {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemType::KindNotImplemented,
+        format!(
+            "The kind {} is declared, and nothing runs it yet.",
+            kind.definition.name
+        ),
+    ))
+}
+
+fn malformed(error: FieldError) -> Problem {
+    Problem::fields(
+        ProblemType::MalformedJson,
+        "The body is not JSON that this server takes: see `errors`.",
+        vec![error],
+    )
+}
+
+fn invalid(errors: Vec<FieldError>, known_kinds: Option<Vec<Value>>) -> Problem {
+    let problem = Problem::fields(
+        ProblemType::InvalidRequest,
+        "Fields of the submission are wrong: see `errors`.",
+        errors,
+    );
+    match known_kinds {
+        Some(kinds) => problem.with("kinds", kinds),
+        None => problem,
+    }
+}

@@ -1,0 +1,49 @@
+//! Entity tags, and the fields that ask about them (RFC 9110 §8.8.3, §13).
+
+use std::fmt::Write as _;
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{self, EntityTag, IfNoneMatch},
+};
+use sha2::{Digest, Sha256};
+
+/// How many bytes of the hash a tag shows: enough that no two bodies ever share one.
+const TAG_BYTES: usize = 16;
+
+/// The strong tag of a body.
+pub(crate) fn tag_of(body: &[u8]) -> EntityTag {
+    let mut text = String::with_capacity(2 * TAG_BYTES);
+    for byte in Sha256::digest(body).iter().take(TAG_BYTES) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    EntityTag::new_strong(text)
+}
+
+/// Whether `If-None-Match` names the tag: the caller has it already.
+pub(crate) fn has_already(request: &HttpRequest, tag: &EntityTag) -> bool {
+    if !request.headers().contains_key(header::IF_NONE_MATCH) {
+        return false;
+    }
+    match request.get_header::<IfNoneMatch>() {
+        Some(IfNoneMatch::Any) => true,
+        Some(IfNoneMatch::Items(tags)) => tags.iter().any(|each| each.weak_eq(tag)),
+        None => false,
+    }
+}
+
+/// Whether `If-Range` lets a range be served: it is absent, or names this very tag. There is no
+/// `Last-Modified`, so a date never matches.
+pub(crate) fn range_may_apply(request: &HttpRequest, tag: &EntityTag) -> bool {
+    let mut fields = request.headers().get_all(header::IF_RANGE);
+    match (fields.next(), fields.next()) {
+        (None, _) => true,
+        (Some(field), None) => field
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().parse::<EntityTag>().ok())
+            .is_some_and(|asked| asked.strong_eq(tag)),
+        _ => false,
+    }
+}

@@ -1,0 +1,26 @@
+//! `GET /problems/{name}`: the explanation of a type of problem.
+
+use actix_web::{HttpRequest, HttpResponse, http::header};
+
+use super::{Problem, ProblemType};
+use crate::reply::Answer;
+
+/// Serves the explanation to whoever follows a problem's `type`.
+pub(crate) async fn get(request: HttpRequest) -> Answer {
+    let name = request.match_info().get("name").unwrap_or_default();
+    let row = ProblemType::named(name)
+        .ok_or_else(|| {
+            Problem::new(
+                ProblemType::RouteNotFound,
+                "There is no type of problem by this name.",
+            )
+        })?
+        .row();
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+        .body(format!(
+            "{} {}\n\n{}\n",
+            row.status, row.title, row.explanation
+        )))
+}

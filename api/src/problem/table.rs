@@ -1,0 +1,112 @@
+//! Every type of problem: its name, its status, its title, and the explanation that its page
+//! serves.
+
+use actix_web::http::StatusCode;
+
+/// What a type of problem means.
+pub(crate) struct Row {
+    /// The last segment of the type's path.
+    pub(crate) name: &'static str,
+    /// The one status that it is answered with.
+    pub(crate) status: u16,
+    /// The type in a few words.
+    pub(crate) title: &'static str,
+    /// When it occurs and what to do about it.
+    pub(crate) explanation: &'static str,
+}
+
+macro_rules! problem_types {
+    ($($variant:ident = $status:literal, $name:literal, $title:literal, $explanation:literal;)*) => {
+        /// A type of problem. Its path is stable: clients may compare it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum ProblemType {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl ProblemType {
+            /// Every type.
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// What it means.
+            pub(crate) const fn row(self) -> Row {
+                match self {
+                    $(Self::$variant => Row {
+                        name: $name,
+                        status: $status,
+                        title: $title,
+                        explanation: $explanation,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+problem_types! {
+    MalformedRequest = 400, "malformed-request", "The request cannot be read",
+        "The request breaks HTTP itself, so nothing was looked at. Check the client or the proxy in between.";
+    MalformedJson = 400, "malformed-json", "The body is not acceptable JSON",
+        "A body is one JSON object in UTF-8, nested at most 64 deep, in which no object has the same member twice, at any depth. `errors` says where it breaks these rules.";
+    InvalidRequest = 400, "invalid-request", "Fields of the body are wrong",
+        "The body is JSON, but some of its fields are missing, unknown, of the wrong type or out of range, or the payload does not fit the JSON Schema of its kind. `errors` names each of them with a JSON pointer. Where the kind is not known, `kinds` lists those that are; GET /v1/kinds has their schemas.";
+    InvalidParameter = 400, "invalid-parameter", "Parameters of the query are wrong",
+        "A filter, a limit, an offset or a cursor cannot be used. `errors` names each of them, as if the query were a JSON object. A cursor is good only as it was handed out.";
+    Unauthorized = 401, "unauthorized", "A credential is needed",
+        "This server knows its callers by key. Send it as `Authorization: Bearer KEY`. The answer is the same for a key that is missing and one that is wrong, but for its WWW-Authenticate field.";
+    RouteNotFound = 404, "route-not-found", "There is nothing at this path",
+        "No resource has this path. Mind that paths have no slash at their end.";
+    JobNotFound = 404, "job-not-found", "There is no such job",
+        "No job with this id is visible to the caller: it was never submitted, its retention is over, or it belongs to someone else. The three cannot be told apart.";
+    ResultNotReady = 404, "result-not-ready", "The job is not finished",
+        "The job exists and has no result yet. Come back after Retry-After, or ask for the job with `Prefer: wait=N`.";
+    NoResult = 404, "no-result", "The job ended without a result",
+        "The job failed or was cancelled, so there will be no result. The job itself says why in `error`.";
+    MethodNotAllowed = 405, "method-not-allowed", "The resource does not have this method",
+        "The Allow field lists the methods that it has.";
+    RequestTimeout = 408, "request-timeout", "The request took too long to arrive",
+        "The body did not arrive in the time that limits.request_s allows, and the connection was closed. Nothing was stored.";
+    JobFinished = 409, "job-finished", "The job is finished",
+        "A job that has succeeded or failed cannot be cancelled any more. `state` says how it ended.";
+    BodyTooLarge = 413, "body-too-large", "The body is too large",
+        "`limit_bytes` is the largest body that this server takes (limits.body_bytes).";
+    UriTooLong = 414, "uri-too-long", "The URI is too long",
+        "`limit_bytes` is the longest target of a request that this server takes.";
+    UnsupportedMediaType = 415, "unsupported-media-type", "The body is of a media type that is not taken",
+        "Send `Content-Type: application/json`; a charset other than UTF-8 is refused. The Accept field repeats it.";
+    UnsupportedCoding = 415, "unsupported-coding", "The body is coded in a way that is not taken",
+        "Send the body as it is, without a Content-Encoding.";
+    RangeNotSatisfiable = 416, "range-not-satisfiable", "The range lies outside",
+        "The Range field asks for nothing that is there. Content-Range says how much there is.";
+    HeadersTooLarge = 431, "headers-too-large", "The header fields are too large",
+        "`limit_bytes` is how much all header fields of a request may take together.";
+    Internal = 500, "internal", "Something went wrong in the server",
+        "The fault is the server's. `instance` is the id under which the operator finds it in the log.";
+    MethodNotImplemented = 501, "method-not-implemented", "No resource has this method",
+        "The server does not know the method at all.";
+    KindNotImplemented = 501, "kind-not-implemented", "The kind is declared but cannot be run yet",
+        "The operator has announced this kind in advance; nothing runs it. Nothing was stored.";
+    DatabaseUnavailable = 503, "database-unavailable", "The database is not available",
+        "The database cannot be reached or did not answer in time. Try again after Retry-After. A submission may have been stored though its answer was lost: retry it with the same Idempotency-Key.";
+    Overloaded = 503, "overloaded", "The server is at its limit",
+        "The server holds as much as it may at once. Nothing was stored. Try again after Retry-After.";
+}
+
+impl ProblemType {
+    /// The type's URI: a path on this server, at which its explanation stands.
+    pub(crate) fn path(self) -> String {
+        format!("/problems/{}", self.row().name)
+    }
+
+    /// The status that it is answered with.
+    pub(crate) fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The type with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|each| each.row().name == name)
+    }
+}

@@ -1,0 +1,63 @@
+//! Building blocks of good answers: JSON with a validator, and nothing for who has it already.
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
+use serde::Serialize;
+
+use crate::{precondition, problem::Problem};
+
+/// What an endpoint gives.
+pub(crate) type Answer = Result<HttpResponse, Problem>;
+
+/// How jobs and results may be cached: by the caller alone, and asked after each time.
+pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// What the answer about a job depends on, beside its URL.
+pub(crate) const JOB_VARY: HeaderValue = HeaderValue::from_static("Authorization, Prefer");
+
+/// The bytes of a value as JSON.
+pub(crate) fn json_bytes(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value).map_err(|error| Problem::internal(&error))
+}
+
+/// An answer with a JSON body that is stored nowhere.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    Ok(HttpResponse::build(status)
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .body(json_bytes(value)?))
+}
+
+/// A 200 or 206 with a JSON body and an `ETag`, or a 304 where the caller has these bytes already.
+/// `extend` adds header fields to either.
+pub(crate) fn revalidated_json(
+    request: &HttpRequest,
+    status: StatusCode,
+    value: &impl Serialize,
+    extend: impl FnOnce(&mut HttpResponseBuilder),
+) -> Answer {
+    let body = json_bytes(value)?;
+    let tag = precondition::tag_of(&body);
+    let matches = precondition::has_already(request, &tag);
+    let mut response = HttpResponse::build(if matches {
+        StatusCode::NOT_MODIFIED
+    } else {
+        status
+    });
+    response
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, REVALIDATE))
+        .insert_header((header::VARY, JOB_VARY));
+    extend(&mut response);
+    Ok(if matches {
+        response.finish()
+    } else {
+        response
+            .insert_header((header::CONTENT_TYPE, "application/json"))
+            .body(body)
+    })
+}

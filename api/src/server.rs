@@ -1,0 +1,183 @@
+//! The server: listening, serving, and going without dropping anyone.
+
+use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server as HttpService, ServerHandle},
+    middleware::from_fn,
+    web::Data,
+};
+use coatcheck_shared::{backend::Backend, job::InvalidName, settings::Settings, signal::Signals};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Api,
+    exchange::exchange,
+    intake::{self, Announcements},
+    routes::routes,
+};
+
+/// How long an idle connection is kept: longer than clients are told to stay away.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a client may take to read the last answer of a connection that we close.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long connections go on being accepted after the server was told to go, each for one
+/// answer, so that a request on its way is answered rather than reset.
+const LAST_CALL: Duration = Duration::from_millis(250);
+
+/// How long requests that are being served may take once the server is going.
+const LONGEST_DRAIN_S: u64 = 30;
+
+/// How long what has been stored may still be announced.
+const LAST_ANNOUNCEMENTS: Duration = Duration::from_secs(1);
+
+/// How often the metrics are condensed.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Someone else listens there.
+    #[error(
+        "{0} is in use by another program: stop that, or set COATCHECK_LISTEN to another address"
+    )]
+    AddressInUse(SocketAddr),
+    /// The operating system does not let us listen there.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A built-in kind has no proper name: a bug.
+    #[error("a built-in kind cannot be offered: {0}")]
+    Kind(#[from] InvalidName),
+    /// The server ended with an error.
+    #[error("the server failed: {0}")]
+    Failed(#[source] io::Error),
+}
+
+/// The HTTP front end, listening.
+pub struct Server {
+    address: SocketAddr,
+    service: HttpService,
+    api: Data<Api>,
+    announcements: Announcements,
+    backend: Backend,
+}
+
+impl Server {
+    /// Listens on `settings.listen`; connections wait until [`Server::run`]. To be called within
+    /// a tokio runtime, after the recorder that `metrics` belongs to has been installed.
+    ///
+    /// # Errors
+    /// Where it cannot listen there.
+    pub fn bind(
+        backend: Backend,
+        settings: &Settings,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, ServeError> {
+        let (announcer, announcements) = intake::announcements();
+        let api = Data::new(Api::start(backend.clone(), settings, announcer, metrics)?);
+        let workers = available_parallelism().map_or(1, usize::from);
+        let app_api = api.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(app_api.clone())
+                .wrap(from_fn(exchange))
+                .configure(routes)
+        })
+        .workers(workers)
+        .max_connections(settings.limits.connections.div_ceil(workers))
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(Duration::from_secs(settings.limits.request_s))
+        .client_disconnect_timeout(CLOSING)
+        .tcp_nodelay(true)
+        .shutdown_timeout(LONGEST_DRAIN_S)
+        .disable_signals()
+        .bind(settings.listen)
+        .map_err(|source| listen_error(settings.listen, source))?;
+        let address = server.addrs().first().copied().unwrap_or(settings.listen);
+        Ok(Self {
+            address,
+            service: server.run(),
+            api,
+            announcements,
+            backend,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is cancelled, then answers everyone who waits and everything that
+    /// has been accepted before it returns.
+    ///
+    /// # Errors
+    /// Where the server ends by itself.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServeError> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow_signals(
+            self.api.clone(),
+            self.backend.signals.clone(),
+        ));
+        tasks.spawn(keep_kinds_fresh(self.api.clone()));
+        tasks.spawn(keep_metrics_small(self.api.clone()));
+        let (queue, signals) = (self.backend.queue.clone(), self.backend.signals.clone());
+        let mut announcing = tokio::spawn(self.announcements.pass_on(queue, signals));
+
+        tasks.spawn(stop_when(
+            shutdown,
+            self.api.draining.clone(),
+            self.service.handle(),
+        ));
+        let served = self.service.await;
+
+        tasks.shutdown().await;
+        drop(self.api);
+        if timeout(LAST_ANNOUNCEMENTS, &mut announcing).await.is_err() {
+            announcing.abort();
+        }
+        served.map_err(ServeError::Failed)
+    }
+}
+
+/// Stops the service when it is told to: first everyone who waits is answered and every connection
+/// is told to end, then no more are accepted.
+async fn stop_when(shutdown: CancellationToken, draining: CancellationToken, handle: ServerHandle) {
+    shutdown.cancelled().await;
+    draining.cancel();
+    tokio::time::sleep(LAST_CALL).await;
+    handle.stop(true).await;
+}
+
+fn listen_error(address: SocketAddr, source: io::Error) -> ServeError {
+    if source.kind() == io::ErrorKind::AddrInUse {
+        ServeError::AddressInUse(address)
+    } else {
+        ServeError::Listen { address, source }
+    }
+}
+
+async fn follow_signals(api: Data<Api>, signals: Arc<dyn Signals>) {
+    api.waiters.follow(&*signals).await;
+}
+
+async fn keep_kinds_fresh(api: Data<Api>) {
+    api.kinds.keep_fresh().await;
+}
+
+async fn keep_metrics_small(api: Data<Api>) {
+    loop {
+        tokio::time::sleep(METRICS_UPKEEP).await;
+        api.metrics.run_upkeep();
+    }
+}

@@ -1,27 +1,28 @@
 //! `coatcheck`: the one binary, for operators and for clients.
 
+mod arguments;
 mod failure;
+mod file_limit;
+mod greeting;
 mod load;
+mod roles;
 mod shutdown;
+mod telemetry;
+mod worker_health;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
-/// An async job API with background workers.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct CommandLine {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Load(load::LoadArguments),
-}
+use self::arguments::{Command, CommandLine};
 
 fn main() -> ExitCode {
-    let Command::Load(arguments) = CommandLine::parse().command;
-    load::run(&arguments).unwrap_or_else(|failure| failure.report())
+    let outcome = match CommandLine::parse().command {
+        None => roles::play(roles::all_in_one::run),
+        Some(Command::Api) => roles::play(roles::api::run),
+        Some(Command::Worker) => roles::play(roles::worker::run),
+        Some(Command::Migrate) => roles::play(roles::migrate::run),
+        Some(Command::Load(arguments)) => load::run(&arguments),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
 }

@@ -16,6 +16,9 @@ const MOST_ERRORS_TOLD_APART: usize = 50;
 /// Longer latencies than a day are counted as a day.
 const LONGEST_US: u64 = 86_400_000_000;
 
+/// Up to this long after its moment a job is on schedule: the machine itself wakes threads late.
+const PUNCTUAL: Duration = Duration::from_millis(10);
+
 /// An error of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorCount {
@@ -42,8 +45,10 @@ pub(crate) struct Measurements {
     pub(crate) cancelled: u64,
     /// What went wrong, by status or cause.
     pub(crate) errors: BTreeMap<String, ErrorCount>,
-    /// Jobs that the schedule had to wait with, and the longest of these waits.
+    /// Jobs that were submitted after their scheduled moment, how many of these waited for a
+    /// connection, and how late the latest was.
     pub(crate) late: u64,
+    pub(crate) without_connection: u64,
     pub(crate) latest: Duration,
     /// When the last submission was answered, the last job seen finished, the last job gone.
     pub(crate) last_answer: Option<Instant>,
@@ -72,6 +77,7 @@ impl Measurements {
             cancelled: 0,
             errors: BTreeMap::new(),
             late: 0,
+            without_connection: 0,
             latest: Duration::ZERO,
             last_answer: None,
             last_finish: None,
@@ -128,10 +134,13 @@ impl Measurements {
         }
     }
 
-    /// A job could not be submitted at its moment, for want of a connection.
-    pub(crate) fn late(&mut self, by: Duration) {
-        self.late += 1;
-        self.latest = self.latest.max(by);
+    /// A job is submitted so long after its scheduled moment, perhaps for want of a connection.
+    pub(crate) fn scheduled(&mut self, behind: Duration, waited_for_connection: bool) {
+        if waited_for_connection || behind > PUNCTUAL {
+            self.late += 1;
+            self.without_connection += u64::from(waited_for_connection);
+            self.latest = self.latest.max(behind);
+        }
     }
 
     /// Jobs that were seen to be finished.
@@ -212,6 +221,17 @@ mod tests {
         ]);
         assert_eq!(measurements.errors, expected);
         assert_eq!(measurements.error_count(), 4);
+    }
+
+    #[test]
+    fn a_job_is_late_when_it_waited_or_started_much_after_its_moment() {
+        let mut measurements = Measurements::new(Instant::now());
+        measurements.scheduled(Duration::from_millis(2), false);
+        assert_eq!(measurements.late, 0);
+        measurements.scheduled(Duration::from_millis(2), true);
+        measurements.scheduled(Duration::from_millis(200), false);
+        assert_eq!((measurements.late, measurements.without_connection), (2, 1));
+        assert_eq!(measurements.latest, Duration::from_millis(200));
     }
 
     #[test]

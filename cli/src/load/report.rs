@@ -49,10 +49,12 @@ struct ReportedError {
     example: Option<String>,
 }
 
-/// Of an open loop: the jobs that had to wait for a connection.
+/// Of an open loop: the jobs that were submitted after their moment.
 #[derive(Debug, Serialize)]
 struct Late {
     jobs: u64,
+    /// Those of them that waited for a connection.
+    without_connection: u64,
     longest_ms: f64,
 }
 
@@ -116,6 +118,7 @@ impl Report {
             errors: reported(measured),
             late: rate.map(|_| Late {
                 jobs: measured.late,
+                without_connection: measured.without_connection,
                 longest_ms: milliseconds(measured.latest),
             }),
             latency_ms: Latencies {
@@ -299,13 +302,21 @@ impl Report {
         };
         writeln!(
             out,
-            "\nThe schedule could not be kept: {} jobs waited for one of the {} connections, up \
-             to {:.1} ms.\nThe wait is part of the latencies. A job that is followed by long-poll \
-             holds a connection until its end:\n--connections bounds how many.",
+            "\nThe schedule could not be kept: {} jobs were submitted late, up to {:.1} ms, {} of \
+             them for\nwant of a free connection. That wait is part of the latencies.",
             grouped(late.jobs),
-            self.connections,
             late.longest_ms,
-        )
+            grouped(late.without_connection),
+        )?;
+        if late.without_connection > 0 {
+            writeln!(
+                out,
+                "There were {} connections (--connections); a long-poll holds one until its job \
+                 is finished.",
+                self.connections,
+            )?;
+        }
+        Ok(())
     }
 
     fn write_errors(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -116,22 +116,15 @@ async fn open_loop(
             permit.forget();
         }
         while under_way.try_join_next().is_some() {}
-        let mut had_to_wait = false;
         while under_way.len() >= MOST_UNDER_WAY {
-            had_to_wait = true;
             under_way.join_next().await;
         }
-        let reservation = match jobs.client().try_reserve() {
-            Some(reservation) => reservation,
-            None => {
-                had_to_wait = true;
-                jobs.client().reserve().await
-            }
+        let (reservation, waited) = match jobs.client().try_reserve() {
+            Some(reservation) => (reservation, false),
+            None => (jobs.client().reserve().await, true),
         };
         let scheduled = schedule.at(number);
-        if had_to_wait {
-            jobs.measurements().late(scheduled.elapsed());
-        }
+        jobs.measurements().scheduled(scheduled.elapsed(), waited);
         let jobs = Arc::clone(jobs);
         under_way.spawn(async move {
             jobs.run(reservation, scheduled).await;

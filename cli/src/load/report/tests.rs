@@ -72,7 +72,7 @@ fn what_went_wrong_is_in_the_table() {
     let start = Instant::now();
     let mut measured = measured(start);
     measured.broken(&Failure::Timeout);
-    measured.late(Duration::from_millis(1_500));
+    measured.scheduled(Duration::from_millis(1_500), true);
     let plan = plan(Pace::Open { rate: 5.0 }, Follow::LongPoll);
     let report = Report::new(&plan, &measured, Ending::Impatient, start);
     assert!(!report.is_clean());
@@ -81,7 +81,7 @@ fn what_went_wrong_is_in_the_table() {
         "sleep jobs, open loop at 5/s, 64 connections",
         "1 × no answer in time",
         "2 × still under way after 1m 30s",
-        "1 jobs waited for one of the 64 connections, up to 1500.0 ms",
+        "1 jobs were submitted late, up to 1500.0 ms",
         "p99.9",
     ] {
         assert!(table.contains(part), "{part}: {table}");

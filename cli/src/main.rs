@@ -1,1 +1,28 @@
-fn main() {}
+//! `coatcheck`: the one binary, for operators and for clients.
+
+mod arguments;
+mod failure;
+mod file_limit;
+mod greeting;
+mod load;
+mod roles;
+mod shutdown;
+mod telemetry;
+mod worker_health;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::arguments::{Command, CommandLine};
+
+fn main() -> ExitCode {
+    let outcome = match CommandLine::parse().command {
+        None => roles::play(roles::all_in_one::run),
+        Some(Command::Api) => roles::play(roles::api::run),
+        Some(Command::Worker) => roles::play(roles::worker::run),
+        Some(Command::Migrate) => roles::play(roles::migrate::run),
+        Some(Command::Load(arguments)) => load::run(&arguments),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
+}

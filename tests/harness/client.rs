@@ -149,7 +149,10 @@ impl Client {
         let begun = Instant::now();
         loop {
             let job = self.job(id).await?;
-            if job["state"].as_str().is_some_and(|state| states.contains(&state)) {
+            if job["state"]
+                .as_str()
+                .is_some_and(|state| states.contains(&state))
+            {
                 return Ok(job);
             }
             if begun.elapsed() > limit {

@@ -83,7 +83,9 @@ impl Plan {
     /// # Errors
     /// Where a server or a process does not start.
     pub async fn start(mut self) -> Result<Deployment> {
-        let folder = tempfile::Builder::new().prefix("coatcheck-test-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("coatcheck-test-")
+            .tempdir()?;
         if let Some(text) = &self.config {
             let path = folder.path().join("coatcheck.toml");
             std::fs::write(&path, text)?;

@@ -26,7 +26,11 @@ pub fn processor_time(process: u32) -> Result<Duration> {
 pub fn processor_time_of_tree(root: u32) -> Result<Duration> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(process) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         // One that has ended since the listing counts with its parent.

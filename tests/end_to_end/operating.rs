@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use coatcheck_tests::{
     deployment::{Mode, Plan},
-    product::{Environment, run_to_end},
+    product::{Environment, binary, run_to_end},
 };
 use serde_json::json;
 
@@ -86,7 +86,7 @@ fn refusal(arguments: &[&str], settings: &[(&str, &str)], folder: &Path) -> Stri
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let output = run_to_end(arguments, &environment, folder).unwrap();
+    let output = run_to_end(&binary().unwrap(), arguments, &environment, folder).unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{settings:?}: {said}");
     said
@@ -131,10 +131,10 @@ async fn migrating_twice_changes_nothing_and_an_empty_database_is_refused() {
         ("DATABASE_URL".to_owned(), database.url().to_owned()),
         ("REDIS_URL".to_owned(), "redis://127.0.0.1:1".to_owned()),
     ]);
-    let output = run_to_end(&["api"], &environment, folder.path()).unwrap();
+    let output = run_to_end(&binary().unwrap(), &["api"], &environment, folder.path()).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("coatcheck migrate"), "{said}");
-    migrate(&environment, folder.path()).unwrap();
-    migrate(&environment, folder.path()).unwrap();
+    migrate(&binary().unwrap(), &environment, folder.path()).unwrap();
+    migrate(&binary().unwrap(), &environment, folder.path()).unwrap();
 }

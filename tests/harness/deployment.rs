@@ -12,7 +12,7 @@ use crate::{
     Result,
     client::Client,
     database::Database,
-    product::{Environment, Product, Role, migrate},
+    product::{Environment, Product, Role, binary, migrate},
     servers::{REDIS_VARIABLE, Redis},
 };
 
@@ -184,7 +184,7 @@ impl Deployment {
             Mode::Embedded => Role::AllInOne,
             Mode::Distributed => Role::Api,
         };
-        let api = Product::start(role, &self.environment, self.folder.path())?;
+        let api = Product::start(&binary()?, role, &self.environment, self.folder.path())?;
         self.apis.push(api);
         Ok(())
     }
@@ -197,7 +197,12 @@ impl Deployment {
         if self.mode == Mode::Embedded {
             return self.start_api();
         }
-        let worker = Product::start(Role::Worker, &self.environment, self.folder.path())?;
+        let worker = Product::start(
+            &binary()?,
+            Role::Worker,
+            &self.environment,
+            self.folder.path(),
+        )?;
         self.workers.push(worker);
         Ok(())
     }
@@ -231,7 +236,7 @@ impl Deployment {
             }
         }
         self.set("COATCHECK_REDIS__PREFIX", name);
-        migrate(&self.environment, self.folder.path())
+        migrate(&binary()?, &self.environment, self.folder.path())
     }
 }
 

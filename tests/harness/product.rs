@@ -44,7 +44,8 @@ impl Role {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::AllInOne => "all-in-one",
             Self::Api => "api",
@@ -78,10 +79,15 @@ impl Product {
     ///
     /// # Errors
     /// Where it ends or is not ready in time; with the end of its log.
-    pub fn start(role: Role, environment: &Environment, folder: &Path) -> Result<Self> {
+    pub fn start(
+        binary: &Path,
+        role: Role,
+        environment: &Environment,
+        folder: &Path,
+    ) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let log = folder.join(format!("{}-{}.log", role.name(), address.port()));
-        let mut command = command(role.arguments(), environment, folder)?;
+        let mut command = command(binary, role.arguments(), environment, folder);
         command
             .env(role.listen_variable(), address.to_string())
             .stdout(Stdio::null())
@@ -180,9 +186,14 @@ impl Drop for Product {
 ///
 /// # Errors
 /// Where it does not end in time.
-pub fn run_to_end(arguments: &[&str], environment: &Environment, folder: &Path) -> Result<Output> {
+pub fn run_to_end(
+    binary: &Path,
+    arguments: &[&str],
+    environment: &Environment,
+    folder: &Path,
+) -> Result<Output> {
     let (out, err) = (folder.join("command.out"), folder.join("command.err"));
-    let mut command = command(arguments, environment, folder)?;
+    let mut command = command(binary, arguments, environment, folder);
     command
         .stdout(File::create(&out)?)
         .stderr(File::create(&err)?);
@@ -199,8 +210,8 @@ pub fn run_to_end(arguments: &[&str], environment: &Environment, folder: &Path) 
 ///
 /// # Errors
 /// Where it fails; with what it said.
-pub fn migrate(environment: &Environment, folder: &Path) -> Result<()> {
-    let output = run_to_end(&["migrate"], environment, folder)?;
+pub fn migrate(binary: &Path, environment: &Environment, folder: &Path) -> Result<()> {
+    let output = run_to_end(binary, &["migrate"], environment, folder)?;
     if output.status.success() {
         return Ok(());
     }
@@ -209,8 +220,8 @@ pub fn migrate(environment: &Environment, folder: &Path) -> Result<()> {
 }
 
 /// The product with arguments and settings, and none of this process's own.
-fn command(arguments: &[&str], environment: &Environment, folder: &Path) -> Result<Command> {
-    let mut command = Command::new(binary()?);
+fn command(binary: &Path, arguments: &[&str], environment: &Environment, folder: &Path) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("COATCHECK_") || text == "DATABASE_URL" || text == "REDIS_URL" {
@@ -222,7 +233,7 @@ fn command(arguments: &[&str], environment: &Environment, folder: &Path) -> Resu
         .envs(environment)
         .current_dir(folder)
         .stdin(Stdio::null());
-    Ok(command)
+    command
 }
 
 /// The product's binary: as `cargo xtask` says, else the one that was built beside this test.

@@ -32,14 +32,22 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster and starts it.
+    /// Makes a cluster in the system's temporary folder and starts it.
     ///
     /// # Errors
     /// Where Postgres is not installed or does not start.
     pub fn start() -> Result<Self> {
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// Makes a cluster in a folder of `parent` and starts it.
+    ///
+    /// # Errors
+    /// Where Postgres is not installed or does not start, or its account may not enter `parent`.
+    pub fn start_in(parent: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("coatcheck-postgres-")
-            .tempdir()?;
+            .tempdir_in(parent)?;
         let account = Account::for_postgres(folder.path())?;
         let data = folder.path().join("data");
         initialise(&account, &data)?;
@@ -88,8 +96,7 @@ fn run(account: &Account, folder: &Path, data: &Path) -> Result<(Process, u16)> 
     command
         .arg("-D")
         .arg(data)
-        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"])
-        .arg(folder)
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k", ""])
         .args(["-c", "max_connections=300", "-c", "shared_buffers=256MB"])
         .stdout(File::create(&log)?)
         .stderr(File::options().append(true).open(&log)?);

@@ -1,1 +1,54 @@
-fn main() {}
+//! Set-up, tests and benchmarks of the project: `cargo xtask test`, `cargo xtask bench`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it speaks to a person at a terminal"
+)]
+
+mod audit;
+mod bench;
+mod interrupt;
+mod setup;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Why a task failed. It is for a person alone.
+type Result<T> = coatcheck_tests::Result<T>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tests and measures Coatcheck.")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every check and every test in both modes, against private servers.
+    Test(test::Arguments),
+    /// Check the licences and the sources of all dependencies, offline.
+    Audit,
+    /// Measure the product in both modes and print one table.
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = interrupt::listen().and_then(|()| match arguments.task {
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Audit => audit::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

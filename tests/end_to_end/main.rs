@@ -1,0 +1,35 @@
+//! The product as its users see it: processes, HTTP, signals. Each test runs in both modes unless
+//! its module says otherwise.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod cancelling;
+mod failing;
+mod held_at_once;
+mod killed;
+mod listing;
+mod load;
+mod logs;
+mod operating;
+mod real_input;
+mod redis_lost;
+mod way_of_a_job;
+
+/// Makes a test for each mode of each of these functions, which take the mode.
+macro_rules! in_both_modes {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name(coatcheck_tests::deployment::Mode::Embedded).await;
+            })+
+        }
+        mod distributed {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name(coatcheck_tests::deployment::Mode::Distributed).await;
+            })+
+        }
+    };
+}
+pub(crate) use in_both_modes;

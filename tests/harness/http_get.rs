@@ -1,0 +1,34 @@
+//! One GET over a bare socket: for waiting until a process is ready, without an HTTP client.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use crate::Result;
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The status and the body that a path is answered with.
+///
+/// # Errors
+/// Where nobody answers in time, or not in HTTP.
+pub fn http_get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    // HTTP/1.0: the body comes in one piece and ends with the connection.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or("the answer has no end of its head")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .ok_or("the answer has no status")?
+        .parse()?;
+    Ok((status, body.to_owned()))
+}

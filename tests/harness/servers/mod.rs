@@ -1,0 +1,27 @@
+//! Private servers, in a temporary folder and on free ports.
+
+pub mod postgres;
+pub mod redis;
+
+pub use self::{postgres::Postgres, redis::Redis};
+
+/// Where `cargo xtask test` says which Postgres there is: the URL of a user who may create
+/// databases.
+pub const DATABASE_VARIABLE: &str = "TEST_DATABASE_URL";
+
+/// Where `cargo xtask test` says which Redis there is.
+pub const REDIS_VARIABLE: &str = "TEST_REDIS_URL";
+
+/// How often a server is started anew where another took its port.
+const TRIES: usize = 3;
+
+/// Tries something that can lose a race for a port.
+fn with_retries<T>(mut start: impl FnMut() -> crate::Result<T>) -> crate::Result<T> {
+    let mut tries = 1;
+    loop {
+        match start() {
+            Err(_) if tries < TRIES => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}

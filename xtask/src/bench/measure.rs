@@ -1,0 +1,161 @@
+//! The measurements of one mode.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use coatcheck_tests::resources::processor_time;
+
+use super::{
+    load::{Quantiles, Report, load},
+    subject::{Mode, Subject},
+};
+use crate::Result;
+
+/// How many jobs a worker holds by default.
+const USUAL: usize = 1_000;
+/// How many it is to hold at once.
+const MANY: usize = 10_000;
+
+/// Measures a mode, on a database of its own for each measurement.
+pub(crate) fn measure(mode: Mode, binary: &Path) -> Result<Vec<Row>> {
+    eprintln!("\n── {mode}");
+    let mut rows = Vec::new();
+    throughput(&Subject::start(mode, binary, USUAL)?, binary, &mut rows)?;
+    for rate in ["200", "1000"] {
+        let subject = Subject::start(mode, binary, USUAL)?;
+        latency(&subject, binary, rate, &mut rows)?;
+    }
+    held_at_once(&Subject::start(mode, binary, MANY)?, binary, &mut rows)?;
+    Ok(rows)
+}
+
+/// A line of the table in one mode.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+}
+
+fn row(name: impl Into<String>, value: f64) -> Row {
+    Row {
+        name: name.into(),
+        value,
+    }
+}
+
+/// As many jobs as 64 connections can hand in, until the last is done.
+fn throughput(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    let before = subject.processor_times()?;
+    let own_before = processor_time(std::process::id())?;
+    let report = load(
+        binary,
+        &subject.url()?,
+        &[
+            "--connections=64",
+            "--duration=10s",
+            "--wait=none",
+            "--drain",
+            "--settle=2m",
+        ],
+    )?;
+    let after = subject.processor_times()?;
+    let own_after = processor_time(std::process::id())?;
+
+    rows.push(row("accepted, jobs/s", report.accepted_per_s));
+    push_quantiles(rows, "POST", report.latency_ms.post);
+    if let Some(rate) = report.drained_per_s {
+        rows.push(row("end to end until drained, jobs/s", rate));
+    }
+    push_processor_times(rows, &report, &before, &after);
+    // The load tester is this process's child: it counts here once it has ended.
+    rows.push(per_job(
+        "load tester",
+        own_after.saturating_sub(own_before),
+        &report,
+    ));
+    push_errors(rows, "throughput", &report);
+    Ok(())
+}
+
+fn push_processor_times(
+    rows: &mut Vec<Row>,
+    report: &Report,
+    before: &BTreeMap<&'static str, Duration>,
+    after: &BTreeMap<&'static str, Duration>,
+) {
+    for (part, time) in after {
+        let used = time.saturating_sub(before.get(part).copied().unwrap_or_default());
+        rows.push(per_job(part, used, report));
+    }
+}
+
+fn per_job(part: &str, used: Duration, report: &Report) -> Row {
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 jobs")]
+    let jobs = report.accepted.max(1) as f64;
+    row(
+        format!("CPU of {part}, µs/job"),
+        used.as_secs_f64() * 1_000_000.0 / jobs,
+    )
+}
+
+/// A fixed rate, each job followed to its result.
+fn latency(subject: &Subject, binary: &Path, rate: &str, rows: &mut Vec<Row>) -> Result<()> {
+    let report = load(
+        binary,
+        &subject.url()?,
+        &["--rate", rate, "--duration=10s", "--wait=long-poll"],
+    )?;
+    let name = format!("POST to result at {rate}/s");
+    push_quantiles(rows, &name, report.latency_ms.post_to_result);
+    push_errors(rows, &name, &report);
+    Ok(())
+}
+
+/// Ten thousand jobs of one second.
+fn held_at_once(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    let jobs = MANY.to_string();
+    let report = load(
+        binary,
+        &subject.url()?,
+        &[
+            "--jobs",
+            &jobs,
+            "--payload",
+            "{\"ms\": 1000}",
+            "--connections=64",
+            "--wait=none",
+            "--drain",
+            "--settle=2m",
+        ],
+    )?;
+    if let Some(time) = report.drained_s {
+        rows.push(row("10,000 jobs of 1 s, s", time));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]
+    let memory = subject.peak_memory_of_worker()? as f64;
+    rows.push(row(
+        "peak memory of the worker then, MiB",
+        memory / f64::from(1 << 20),
+    ));
+    push_errors(rows, "10,000 jobs of 1 s", &report);
+    Ok(())
+}
+
+fn push_quantiles(rows: &mut Vec<Row>, name: &str, quantiles: Option<Quantiles>) {
+    if let Some(Quantiles { p50, p99 }) = quantiles {
+        rows.push(row(format!("{name}, p50, ms"), p50));
+        rows.push(row(format!("{name}, p99, ms"), p99));
+    }
+}
+
+/// Only where there are some: a measurement with errors is to stand out.
+fn push_errors(rows: &mut Vec<Row>, name: &str, report: &Report) {
+    let errors: u64 = report.errors.values().map(|error| error.count).sum();
+    if errors > 0 {
+        eprintln!("   errors: {}", names(report));
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 errors")]
+        rows.push(row(format!("ERRORS in: {name}"), errors as f64));
+    }
+}
+
+fn names(report: &Report) -> String {
+    report.errors.keys().cloned().collect::<Vec<_>>().join("; ")
+}

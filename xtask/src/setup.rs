@@ -1,0 +1,85 @@
+//! What the tests need of the machine: installed where that can be done, else named.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+use coatcheck_tests::servers::{DATABASE_VARIABLE, REDIS_VARIABLE, postgres, redis};
+
+use crate::{Result, step::succeed, workspace::cargo};
+
+/// Makes sure that every program is there.
+pub(crate) fn run() -> Result<()> {
+    cargo_tools()?;
+    let mut packages = Vec::new();
+    if std::env::var_os(REDIS_VARIABLE).is_none() && !redis::is_installed() {
+        packages.push("redis-server");
+    }
+    if std::env::var_os(DATABASE_VARIABLE).is_none() && !postgres::is_installed() {
+        packages.push("postgresql");
+    }
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !is_debian() {
+        return Err(format!(
+            "missing: {}. Install it so that its programs are on the path, or name a running \
+             server in {REDIS_VARIABLE} or {DATABASE_VARIABLE} (a user who may create databases)",
+            packages.join(", ")
+        )
+        .into());
+    }
+    println!("installing {}", packages.join(", "));
+    succeed(apt_get().arg("update"))?;
+    succeed(
+        apt_get()
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(packages),
+    )
+}
+
+fn cargo_tools() -> Result<()> {
+    for (tool, component) in [("clippy", "clippy"), ("fmt", "rustfmt")] {
+        if !answers(cargo().args([tool, "--version"])) {
+            return Err(
+                format!("cargo {tool} is missing: rustup component add {component}").into(),
+            );
+        }
+    }
+    if !answers(cargo().args(["nextest", "--version"])) {
+        println!("installing cargo-nextest, once: this takes some minutes");
+        succeed(cargo().args(["install", "cargo-nextest", "--locked"]))?;
+    }
+    Ok(())
+}
+
+fn answers(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Debian, Ubuntu and what derives from them.
+fn is_debian() -> bool {
+    fs::read_to_string("/etc/os-release").is_ok_and(|text| {
+        text.lines()
+            .filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="))
+            .any(|line| line.contains("debian") || line.contains("ubuntu"))
+    })
+}
+
+fn apt_get() -> Command {
+    let mut command = if nix::unistd::geteuid().is_root() {
+        Command::new("apt-get")
+    } else {
+        let mut command = Command::new("sudo");
+        command.args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
+        command
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}

@@ -3,10 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use actix_web::{HttpRequest, http::header, web::Data};
-use coatcheck_shared::{
-    job::{Job, JobFilter, JobId, Tenant, filter::PageRequest},
-    store::JobStore,
-};
+use coatcheck_shared::job::{Job, JobFilter, JobId, Tenant, filter::PageRequest};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -94,7 +91,7 @@ impl Listing<'_> {
             // One more than is shown tells whether there is more.
             limit: limit + 1,
         };
-        let mut jobs = JobStore::list(self.store, self.tenant, self.filter, request).await?;
+        let mut jobs = self.store.list(self.tenant, self.filter, request).await?;
         let more = jobs.len() > limit as usize;
         jobs.truncate(limit as usize);
         let place = Place {

@@ -88,4 +88,3 @@ fn worker_name() -> String {
         std::process::id()
     )
 }
-

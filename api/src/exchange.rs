@@ -4,7 +4,7 @@
 use std::{cell::RefCell, collections::HashMap, time::Instant};
 
 use actix_web::{
-    Error, HttpResponse,
+    Error,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -38,7 +38,7 @@ pub(crate) async fn exchange(
     let id = request_id::of(request.headers());
     let mut response = match check_head(&request) {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
+        Err(problem) => request.error_response(problem),
     };
     finish_head(&mut response, &id);
     log(&response, &id, began);

@@ -3,7 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use actix_web::{HttpRequest, http::header, web::Data};
-use coatcheck_shared::job::{Job, JobFilter, JobId, Tenant, filter::PageRequest};
+use coatcheck_shared::{
+    job::{Job, JobFilter, JobId, Tenant, filter::PageRequest},
+    store::Store,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -79,7 +82,7 @@ fn limit(text: &str) -> Result<u32, String> {
 
 /// A collection to read pages of.
 struct Listing<'a> {
-    store: &'a dyn coatcheck_shared::store::Store,
+    store: &'a dyn Store,
     tenant: &'a Tenant,
     filter: &'a JobFilter,
 }

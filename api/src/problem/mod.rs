@@ -194,3 +194,43 @@ impl Problem {
         .because(cause)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_inside_stays_inside() {
+        for (error, status) in [
+            (StoreError::timed_out(), 503),
+            (StoreError::corrupt("job", "secret-detail"), 500),
+            (StoreError::Schema("secret-detail".into()), 500),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!(problem.status_code().as_u16(), status);
+            assert!(problem.cause().is_some());
+            let body = String::from_utf8(problem.body("some-request")).unwrap();
+            assert!(!body.contains("secret-detail"), "{body}");
+            assert!(body.contains("some-request"), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_type_has_a_path_of_its_own() {
+        for each in ProblemType::ALL {
+            assert_eq!(ProblemType::named(each.row().name), Some(*each));
+            assert_eq!(each.status().as_u16(), each.row().status);
+        }
+    }
+
+    #[test]
+    fn one_answer_names_a_bounded_number_of_fields() {
+        let error = FieldError {
+            pointer: "/x".to_owned(),
+            detail: String::new(),
+        };
+        let problem = Problem::fields(ProblemType::InvalidRequest, "", vec![error; 1_000]);
+        let body: Value = serde_json::from_slice(&problem.body("id")).unwrap();
+        assert_eq!(body["errors"].as_array().unwrap().len(), MOST_FIELD_ERRORS);
+    }
+}

@@ -24,3 +24,21 @@ pub(crate) async fn get(request: HttpRequest) -> Answer {
             row.status, row.title, row.explanation
         )))
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{http::StatusCode, test::TestRequest};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn every_type_has_a_page() {
+        for each in ProblemType::ALL {
+            let request = TestRequest::get()
+                .param("name", each.row().name)
+                .to_http_request();
+            let response = get(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The HTTP contract, row by row, against the real server on a real socket over SQLite.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+mod access;
+mod client;
+mod framing;
+mod lists;
+mod polling;
+mod problems;
+mod results;
+mod service;
+mod shutdown;
+mod submitting;
+mod validation;

@@ -95,7 +95,7 @@ impl Connection {
     pub(crate) async fn answer_head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.expect("an answer"));
+            head.push(self.0.read_u8().await.unwrap());
         }
         String::from_utf8(head).unwrap()
     }

@@ -37,10 +37,21 @@ struct JobPage<'a> {
     next_cursor: Option<String>,
 }
 
-/// Where a page begins: behind this job, which is the `index`-th.
+/// Which way a page lies from a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The page begins behind it.
+    Older,
+    /// The page ends before it.
+    Newer,
+}
+
+/// Where a page lies: on one side of a job. `index` is the number of the first item on the older
+/// side of the border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cursor {
-    after: JobId,
+    way: Way,
+    job: JobId,
     index: u64,
 }
 
@@ -89,8 +100,16 @@ struct Listing<'a> {
 
 impl Listing<'_> {
     async fn page(&self, cursor: Option<Cursor>, limit: u32) -> Result<Page, Problem> {
+        match cursor {
+            Some(cursor) if cursor.way == Way::Newer => self.page_before(cursor, limit).await,
+            _ => self.page_after(cursor, limit).await,
+        }
+    }
+
+    async fn page_after(&self, cursor: Option<Cursor>, limit: u32) -> Result<Page, Problem> {
         let request = PageRequest {
-            after: cursor.map(|cursor| cursor.after),
+            after: cursor.map(|cursor| cursor.job),
+            before: None,
             // One more than is shown tells whether there is more.
             limit: limit + 1,
         };
@@ -101,6 +120,28 @@ impl Listing<'_> {
             first: cursor.map_or(0, |cursor| cursor.index),
             count: jobs.len() as u64,
             more,
+        };
+        Ok(Page { jobs, place })
+    }
+
+    async fn page_before(&self, cursor: Cursor, limit: u32) -> Result<Page, Problem> {
+        let request = PageRequest {
+            after: None,
+            before: Some(cursor.job),
+            limit,
+        };
+        let jobs = self.store.list(self.tenant, self.filter, request).await?;
+        let count = jobs.len() as u64;
+        let place = Place {
+            // Fewer than there is room for are the first there are.
+            first: if count < u64::from(limit) {
+                0
+            } else {
+                cursor.index.saturating_sub(count)
+            },
+            count,
+            // The job that it ends before, at least.
+            more: true,
         };
         Ok(Page { jobs, place })
     }
@@ -140,8 +181,18 @@ impl Page {
     fn next(&self) -> Option<Cursor> {
         let last = self.jobs.last().filter(|_| self.place.more)?;
         Some(Cursor {
-            after: last.id,
+            way: Way::Older,
+            job: last.id,
             index: self.place.first + self.place.count,
+        })
+    }
+
+    fn previous(&self) -> Option<Cursor> {
+        let first = self.jobs.first().filter(|_| self.place.first > 0)?;
+        Some(Cursor {
+            way: Way::Newer,
+            job: first.id,
+            index: self.place.first,
         })
     }
 }
@@ -149,8 +200,12 @@ impl Page {
 fn answer(request: &HttpRequest, page: &Page) -> Answer {
     let next = page.next().map(|cursor| cursor.to_string());
     let mut links = format!("<{}>; rel=\"first\"", link(request, None));
-    if let Some(next) = &next {
-        links = format!("{links}, <{}>; rel=\"next\"", link(request, Some(next)));
+    let previous = page.previous().map(|cursor| cursor.to_string());
+    for (relation, cursor) in [("next", &next), ("prev", &previous)] {
+        if let Some(cursor) = cursor {
+            let target = link(request, Some(cursor));
+            links = format!("{links}, <{target}>; rel=\"{relation}\"");
+        }
     }
     let body = JobPage {
         items: page.jobs.iter().map(JobView::of).collect(),
@@ -182,12 +237,12 @@ fn link(request: &HttpRequest, cursor: Option<&str>) -> String {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}-{:x}",
-            self.after.as_uuid().simple(),
-            self.index
-        )
+        let way = match self.way {
+            Way::Older => 'o',
+            Way::Newer => 'n',
+        };
+        let job = self.job.as_uuid().simple();
+        write!(formatter, "{way}-{job}-{:x}", self.index)
     }
 }
 
@@ -195,10 +250,16 @@ impl FromStr for Cursor {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (after, index) = text.split_once('-').ok_or(())?;
+        let mut parts = text.splitn(3, '-');
+        let mut part = || parts.next().ok_or(());
         let cursor = Self {
-            after: JobId::from_uuid(Uuid::try_parse(after).map_err(|_| ())?),
-            index: u64::from(u32::from_str_radix(index, 16).map_err(|_| ())?),
+            way: match part()? {
+                "o" => Way::Older,
+                "n" => Way::Newer,
+                _ => return Err(()),
+            },
+            job: JobId::from_uuid(Uuid::try_parse(part()?).map_err(|_| ())?),
+            index: u64::from(u32::from_str_radix(part()?, 16).map_err(|_| ())?),
         };
         // One spelling alone, as it was handed out.
         (cursor.to_string() == text).then_some(cursor).ok_or(())

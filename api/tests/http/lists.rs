@@ -64,6 +64,31 @@ async fn one_page_is_200_and_several_are_206() {
         }
     }
     assert_eq!(seen, all);
+
+    // And back again.
+    for (range, items) in [("items 2-3/*", &all[2..4]), ("items 0-1/*", &all[..2])] {
+        let page = service.get(&target).await;
+        let links = page.header("link").unwrap();
+        let link = links
+            .split(", ")
+            .find(|link| link.ends_with("rel=\"prev\""))
+            .unwrap();
+        target = link[1..link.find('>').unwrap()].to_owned();
+        let page = service.get(&target).await;
+        assert_eq!(
+            (page.status, page.header("content-range")),
+            (206, Some(range))
+        );
+        assert_eq!(ids(&page.json()), items);
+    }
+    assert!(
+        !service
+            .get(&target)
+            .await
+            .header("link")
+            .unwrap()
+            .contains("prev")
+    );
 }
 
 #[tokio::test]

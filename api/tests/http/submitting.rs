@@ -137,6 +137,7 @@ async fn who_prefers_to_wait_is_answered_200_when_the_job_is_finished() {
                     &Default::default(),
                     coatcheck_shared::job::filter::PageRequest {
                         after: None,
+                        before: None,
                         limit: 1,
                     },
                 )

@@ -157,6 +157,7 @@ async fn another_media_type_or_coding_is_415() {
 async fn list(service: &Service) -> Vec<coatcheck_shared::job::Job> {
     let page = coatcheck_shared::job::filter::PageRequest {
         after: None,
+        before: None,
         limit: 10,
     };
     service

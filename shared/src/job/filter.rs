@@ -25,6 +25,8 @@ pub struct JobFilter {
 pub struct PageRequest {
     /// The page begins behind this job; none for the first page.
     pub after: Option<JobId>,
+    /// The page ends before this job: those next to it, where there are more than `limit`.
+    pub before: Option<JobId>,
     /// How many jobs at most.
     pub limit: u32,
 }

@@ -54,10 +54,13 @@ macro_rules! implement_reads {
                 page: PageRequest,
             ) -> Result<Vec<Job>, StoreError> {
                 self.within("list", || async move {
-                    let rows: Vec<JobRow> = list_query(tenant, filter, page)
+                    let mut rows: Vec<JobRow> = list_query(tenant, filter, page)
                         .build_query_as()
                         .fetch_all(&self.reader)
                         .await?;
+                    if page.before.is_some() {
+                        rows.reverse();
+                    }
                     all(rows)
                 })
                 .await
@@ -274,6 +277,9 @@ macro_rules! implement_reads {
             if let Some(after) = page.after {
                 query.push(" AND id < ").push_bind(*after.as_uuid());
             }
+            if let Some(before) = page.before {
+                query.push(" AND id > ").push_bind(*before.as_uuid());
+            }
             let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
             let kinds: Vec<&str> = filter.kinds.iter().map(KindName::as_str).collect();
             let queues: Vec<&str> = filter.queues.iter().map(QueueName::as_str).collect();
@@ -302,9 +308,13 @@ macro_rules! implement_reads {
                     .push_bind(value.clone())
                     .push($end);
             }
-            query
-                .push(" ORDER BY id DESC LIMIT ")
-                .push_bind(i64::from(page.limit));
+            // Towards the newer ones it is the nearest that count.
+            query.push(if page.before.is_some() {
+                " ORDER BY id ASC LIMIT "
+            } else {
+                " ORDER BY id DESC LIMIT "
+            });
+            query.push_bind(i64::from(page.limit));
             query
         }
     };

@@ -11,7 +11,11 @@ use crate::{
 };
 
 fn page(after: Option<JobId>, limit: u32) -> PageRequest {
-    PageRequest { after, limit }
+    PageRequest {
+        after,
+        before: None,
+        limit,
+    }
 }
 
 fn ids(jobs: &[Job]) -> Vec<JobId> {
@@ -38,6 +42,14 @@ pub(super) async fn pages_follow_one_another_newest_first(fixture: &Fixture) {
         fixture.insert(new_job()).await;
     }
     assert_eq!(seen, expected);
+    let back = PageRequest {
+        after: None,
+        before: Some(seen[20]),
+        limit: 10,
+    };
+    let filter = JobFilter::default();
+    let jobs = fixture.store.list(&tenant(), &filter, back).await.unwrap();
+    assert_eq!(ids(&jobs), seen[10..20]);
 }
 
 pub(super) async fn filters_narrow_a_list(fixture: &Fixture) {

@@ -65,6 +65,7 @@ pub(super) async fn an_insert_asked_twice_stores_once(fixture: &Fixture) {
     assert_eq!(claimed[0].payload.len(), CHUNK_SIZE * 2);
     let page = PageRequest {
         after: None,
+        before: None,
         limit: 10,
     };
     let list = fixture

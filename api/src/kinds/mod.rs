@@ -16,6 +16,7 @@ use coatcheck_shared::{
     settings::{KindSettings, Settings},
     store::{Store, StoreError},
 };
+use tokio::time::timeout;
 
 pub(crate) use self::schema::PayloadSchema;
 
@@ -45,6 +46,7 @@ pub(crate) struct Kinds {
     builtin: Vec<KindDefinition>,
     declared: BTreeMap<KindName, KindSettings>,
     list: RwLock<Arc<KindList>>,
+    deadline: Duration,
     /// When the store was last asked.
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -60,6 +62,7 @@ impl Kinds {
             builtin: builtin()?,
             declared: settings.kinds.clone(),
             list: RwLock::default(),
+            deadline: settings.store.deadline(),
             asked: tokio::sync::Mutex::new(None),
         };
         kinds.replace(Vec::new());
@@ -79,7 +82,10 @@ impl Kinds {
         if let Some(kind) = self.all().get(name) {
             return Ok(Some(kind.clone()));
         }
-        self.refresh_if_older_than(REFRESH_ON_MISS).await?;
+        // Whoever asks at the same time waits for one refresh, and no longer than for its own.
+        timeout(self.deadline, self.refresh_if_older_than(REFRESH_ON_MISS))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::timed_out()))?;
         Ok(self.all().get(name).cloned())
     }
 

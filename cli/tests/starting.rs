@@ -1,5 +1,11 @@
 //! The process as an operator sees it: how it starts, refuses to start, and ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     io::{BufRead, BufReader, Read},
     net::TcpListener,

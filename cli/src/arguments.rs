@@ -80,7 +80,12 @@ pub(crate) enum Command {
     /// Works on the database that DATABASE_URL names. Doing it again does nothing, and several at
     /// once wait for one another. The SQLite file of `coatcheck` without a command needs none.
     Migrate,
-    /// Measure a running Coatcheck.
+    /// Measure a running Coatcheck: submit jobs, follow them to their end, report.
+    ///
+    /// A closed loop keeps --connections callers busy, each sending its next job when its last is
+    /// done. An open loop (--rate) submits by a schedule that no answer can delay, and counts
+    /// latency from the scheduled moment, so that a stall of the server shows in every job that
+    /// it made wait.
     Load(Box<LoadArguments>),
 }
 

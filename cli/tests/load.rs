@@ -1,5 +1,11 @@
 //! `coatcheck load` against a small server that answers as Coatcheck does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod server;
 
 use std::{

@@ -8,11 +8,7 @@ use url::Url;
 
 use super::plan::{Follow, Limit, Pace, Plan, Target};
 
-/// Measure a running Coatcheck: submit jobs, follow them to their end, report.
-///
-/// A closed loop keeps --connections callers busy, each sending its next job when its last is
-/// done. An open loop (--rate) submits by a schedule that no answer can delay, and counts latency
-/// from the scheduled moment, so that a stall of the server shows in every job that it made wait.
+/// The arguments of a load test.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

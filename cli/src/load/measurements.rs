@@ -109,9 +109,8 @@ impl Measurements {
 
     /// There was an answer, and not the one hoped for.
     pub(crate) fn refused(&mut self, answer: &Answer) {
-        let example = serde_json::from_slice::<Problem>(&answer.body)
-            .ok()
-            .map(|problem| problem.detail.unwrap_or(problem.title));
+        let problem = serde_json::from_slice::<Problem>(&answer.body).ok();
+        let example = problem.map(Problem::into_line);
         self.error(answer.status.as_str().to_owned(), example);
     }
 
@@ -168,6 +167,24 @@ impl Measurements {
 struct Problem {
     title: String,
     detail: Option<String>,
+    #[serde(default)]
+    errors: Vec<WrongField>,
+}
+
+#[derive(serde::Deserialize)]
+struct WrongField {
+    pointer: String,
+    detail: String,
+}
+
+impl Problem {
+    /// The first wrong field says more than that there are some.
+    fn into_line(self) -> String {
+        match self.errors.into_iter().next() {
+            Some(field) => format!("{}: {}", field.pointer, field.detail),
+            None => self.detail.unwrap_or(self.title),
+        }
+    }
 }
 
 fn record(histogram: &mut Histogram<u64>, latency: Duration) {
@@ -208,7 +225,9 @@ mod tests {
         let full = r#"{"title": "Queue full", "detail": "try later"}"#;
         measurements.refused(&answer(StatusCode::SERVICE_UNAVAILABLE, "not a problem"));
         measurements.refused(&answer(StatusCode::SERVICE_UNAVAILABLE, full));
-        measurements.refused(&answer(StatusCode::BAD_REQUEST, r#"{"title": "Bad"}"#));
+        let wrong = r#"{"title": "Bad", "errors": [{"pointer": "/kind", "detail": "unknown"}]}"#;
+        measurements.refused(&answer(StatusCode::BAD_REQUEST, wrong));
+        measurements.refused(&answer(StatusCode::CONFLICT, r#"{"title": "Taken"}"#));
         measurements.broken(&Failure::Timeout);
         let count = |count, example: Option<&str>| ErrorCount {
             count,
@@ -216,11 +235,12 @@ mod tests {
         };
         let expected = BTreeMap::from([
             ("503".to_owned(), count(2, Some("try later"))),
-            ("400".to_owned(), count(1, Some("Bad"))),
+            ("400".to_owned(), count(1, Some("/kind: unknown"))),
+            ("409".to_owned(), count(1, Some("Taken"))),
             ("no answer in time".to_owned(), count(1, None)),
         ]);
         assert_eq!(measurements.errors, expected);
-        assert_eq!(measurements.error_count(), 4);
+        assert_eq!(measurements.error_count(), 5);
     }
 
     #[test]

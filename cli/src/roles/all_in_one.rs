@@ -15,7 +15,7 @@ pub(crate) async fn run(process: Process) -> Result<(), Failure> {
     let settings = &process.settings;
     let backend = Backend::open(settings)
         .await
-        .map_err(|error| super::no_backend(&error))?;
+        .map_err(|error| super::no_backend(settings, &error))?;
     let worker = super::new_worker(backend.clone(), settings)?;
     let server = Server::bind(backend, settings, process.metrics)
         .map_err(|error| Failure::caused_by("the API cannot start", &error))?;

@@ -11,7 +11,7 @@ pub(crate) async fn run(process: Process) -> Result<(), Failure> {
     let settings = &process.settings;
     let backend = Backend::open_shared(settings, "api")
         .await
-        .map_err(|error| super::no_backend(&error))?;
+        .map_err(|error| super::no_backend(settings, &error))?;
     let server = Server::bind(backend, settings, process.metrics)
         .map_err(|error| Failure::caused_by("the API cannot start", &error))?;
     tracing::info!(address = %server.address(), "the API listens");

@@ -7,9 +7,10 @@ use crate::failure::Failure;
 
 /// Brings the schema up, or ends at once where it is told to.
 pub(crate) async fn run(process: Process) -> Result<(), Failure> {
+    let settings = &process.settings;
     tokio::select! {
-        outcome = backend::migrate(&process.settings) => {
-            outcome.map_err(|error| Failure::caused_by("cannot migrate", &error))?;
+        outcome = backend::migrate(settings) => {
+            outcome.map_err(|error| super::no_backend(settings, &error))?;
         }
         () = process.shutdown.cancelled() => {
             return Err(Failure::error("the migration was interrupted; it can be run again"));

@@ -13,7 +13,9 @@ use coatcheck_shared::{
 };
 use coatcheck_worker::Worker;
 use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::{
     failure::{Failure, USAGE},
@@ -64,12 +66,31 @@ where
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// What it means that there is nothing to work on.
-fn no_backend(error: &BackendError) -> Failure {
-    match error {
-        BackendError::NotShared { .. } => Failure::new(USAGE, format!("settings: {error}")),
-        _ => Failure::caused_by("cannot start", error),
+/// What it means that there is nothing to work on, told with the server that is to blame.
+fn no_backend(settings: &Settings, error: &BackendError) -> Failure {
+    let (variable, url) = match error {
+        BackendError::NotShared { .. } => {
+            return Failure::new(USAGE, format!("settings: {error}"));
+        }
+        BackendError::Store(_) => ("DATABASE_URL", &settings.database_url),
+        BackendError::Queue(_) => ("REDIS_URL", &settings.redis_url),
+        BackendError::DataDirectory { .. } => return Failure::caused_by("cannot start", error),
+    };
+    match url.as_ref().and_then(server_of) {
+        Some(server) => Failure::caused_by(&format!("{variable} ({server})"), error),
+        None => {
+            let folder = settings.data_dir.display();
+            Failure::caused_by(&format!("the database in {folder}"), error)
+        }
     }
+}
+
+/// The host and the port of a URL, without what is secret in it.
+fn server_of(url: &SecretString) -> Option<String> {
+    let url = Url::parse(url.expose_secret()).ok()?;
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    Some(format!("{host}{port}"))
 }
 
 fn new_worker(backend: Backend, settings: &Settings) -> Result<Worker, Failure> {
@@ -87,4 +108,27 @@ fn worker_name() -> String {
         host.as_deref().unwrap_or("worker"),
         std::process::id()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use coatcheck_shared::{settings::load_from, store::StoreError};
+
+    use super::*;
+
+    #[test]
+    fn what_is_away_is_named_without_its_password() {
+        let settings = load_from("database_url = \"postgres://me:secret@db:5433/jobs\"").unwrap();
+        let failure = no_backend(&settings, &StoreError::timed_out().into());
+        let failure = format!("{failure:?}");
+        assert!(failure.contains("DATABASE_URL (db:5433): "), "{failure}");
+        assert!(!failure.contains("secret"), "{failure}");
+    }
+
+    #[test]
+    fn a_role_without_its_servers_is_wrong_usage() {
+        let settings = load_from("").unwrap();
+        let failure = no_backend(&settings, &BackendError::NotShared { role: "api" });
+        assert!(format!("{failure:?}").contains("status: 2"), "{failure:?}");
+    }
 }

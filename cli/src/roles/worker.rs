@@ -13,7 +13,7 @@ pub(crate) async fn run(process: Process) -> Result<(), Failure> {
     let settings = &process.settings;
     let backend = Backend::open_shared(settings, "worker")
         .await
-        .map_err(|error| super::no_backend(&error))?;
+        .map_err(|error| super::no_backend(settings, &error))?;
     let worker = super::new_worker(backend, settings)?;
     let health = worker_health::serve(&settings.worker, worker.status(), process.metrics)?;
     let health_handle = health.handle();

@@ -17,6 +17,7 @@ mod lanes;
 mod lease;
 mod listener;
 mod pause;
+mod process;
 mod pump;
 pub mod registry;
 mod reporter;
@@ -31,7 +32,11 @@ pub use tokio_util::sync::CancellationToken;
 pub use self::{
     context::JobContext,
     handler::{Handler, HandlerError, IntoJobResult, Json},
+    process::{ProcessError, process_name, run_until_signalled},
     registry::{Registry, RegistryError},
     status::{Readiness, WorkerStatus},
     worker::{Worker, WorkerError},
 };
+
+#[cfg(test)]
+mod tests;

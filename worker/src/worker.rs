@@ -14,7 +14,7 @@ use apalis_core::{
 use coatcheck_shared::{backend::Backend, queue::End, settings::Settings};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    task::{AbortHandle, JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -175,8 +175,14 @@ impl Worker {
             draining: self.draining.clone(),
             status: self.status.clone(),
         };
+        let pump = tokio::spawn(pump.run());
+        let teardown = Teardown(vec![
+            pump.abort_handle(),
+            monitor.abort_handle(),
+            lease_keeper.abort_handle(),
+        ]);
         Parts {
-            pump: tokio::spawn(pump.run()),
+            pump,
             monitor,
             lease_keeper,
             lease_finished,
@@ -185,6 +191,7 @@ impl Worker {
             claimer,
             last_words,
             _tasks: tasks,
+            _teardown: teardown,
         }
     }
 
@@ -277,6 +284,17 @@ struct Parts {
     claimer: Arc<Claimer>,
     last_words: JoinSet<()>,
     _tasks: JoinSet<()>,
+    _teardown: Teardown,
+}
+
+/// Tasks that must not outlive the worker: a lease that was renewed without one would keep its
+/// jobs from all others.
+struct Teardown(Vec<AbortHandle>);
+
+impl Drop for Teardown {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl Parts {

@@ -1,0 +1,12 @@
+//! The worker as a whole, on a real store and a real queue.
+
+mod bed;
+mod cancelling;
+mod ending;
+mod fallback;
+mod hints;
+mod leases;
+mod script;
+mod sharing;
+mod shutting_down;
+mod throughput;

@@ -6,6 +6,7 @@ mod ending;
 mod fallback;
 mod hints;
 mod leases;
+mod outage;
 mod script;
 mod sharing;
 mod shutting_down;

@@ -28,7 +28,7 @@ struct Flaky {
 impl Flaky {
     fn check(&self) -> Result<(), QueueError> {
         if self.is_away.load(Ordering::Relaxed) {
-            Err(QueueError("away".to_owned()))
+            Err(QueueError::Unavailable("away".to_owned()))
         } else {
             Ok(())
         }

@@ -16,6 +16,7 @@ mod keepers;
 mod lanes;
 mod lease;
 mod listener;
+mod monitor;
 mod pause;
 mod process;
 mod pump;

@@ -1,6 +1,9 @@
 //! How a worker ends that is told to.
 
-use coatcheck_shared::job::State;
+use coatcheck_shared::{
+    job::{Priority, QueueName, State},
+    queue::Lane,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -39,6 +42,11 @@ async fn what_does_not_is_handed_back_uncharged_and_its_lease_is_closed() {
         assert_eq!(job.lifecycle.max_attempts - job.lifecycle.attempt, 3);
     }
     // Their hints wait: the next worker needs no dispatcher to find them.
+    let lane = Lane {
+        queue: QueueName::default(),
+        priority: Priority::default(),
+    };
+    assert!(bed.backend.queue.depth(&lane).await.unwrap() >= 2);
     let next = bed.start(record.registry());
     until("the next attempts", || {
         record

@@ -7,7 +7,7 @@
 use std::{
     convert::Infallible,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use apalis_core::{
@@ -51,11 +51,16 @@ impl Backend for ClaimedJobs {
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
-        _worker: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Task<Run>, Infallible>>> {
-        self.claimed
-            .poll_recv(context)
-            .map(|run| run.map(|run| Ok(Task::new(run))))
+        let claimed = ready!(self.claimed.poll_recv(context));
+        // A worker whose backend is exhausted waits to be stopped, and only then ends.
+        if claimed.is_none()
+            && let Err(error) = worker.stop()
+        {
+            tracing::error!(%error, "the worker could not be stopped");
+        }
+        Poll::Ready(claimed.map(|run| Ok(Task::new(run))))
     }
 
     fn poll_close(

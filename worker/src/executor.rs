@@ -203,6 +203,3 @@ fn report_ending(ending: &Ending, stopped_by: Option<StopCause>) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,9 @@ mod keepers;
 mod lanes;
 mod lease;
 mod listener;
+mod monitor;
 mod pause;
+mod process;
 mod pump;
 pub mod registry;
 mod reporter;
@@ -31,7 +33,11 @@ pub use tokio_util::sync::CancellationToken;
 pub use self::{
     context::JobContext,
     handler::{Handler, HandlerError, IntoJobResult, Json},
+    process::{ProcessError, process_name, run_until_signalled},
     registry::{Registry, RegistryError},
     status::{Readiness, WorkerStatus},
     worker::{Worker, WorkerError},
 };
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use coatcheck_shared::queue::Queue;
+use coatcheck_shared::queue::{End, Queue};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{sleep, timeout},
@@ -82,6 +82,9 @@ impl Pump {
             .await;
         match popped {
             Ok(ids) if ids.is_empty() => {}
+            Ok(ids) if self.draining.is_cancelled() => {
+                self.claimer.give_back(&ids, End::Front).await;
+            }
             Ok(ids) => {
                 let unused = slots.num_permits().saturating_sub(ids.len());
                 drop(slots.split(unused));

@@ -49,10 +49,13 @@ impl<H: Handler> ErasedHandler for H {
     }
 }
 
+/// A kind and what runs it.
+type Registered = (KindDefinition, Arc<dyn ErasedHandler>);
+
 /// The handlers of a worker. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Registry {
-    handlers: Arc<BTreeMap<KindName, (KindDefinition, Arc<dyn ErasedHandler>)>>,
+    handlers: Arc<BTreeMap<KindName, Registered>>,
 }
 
 impl Registry {

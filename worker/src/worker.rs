@@ -1,27 +1,20 @@
 //! The worker: what of it runs, in which order it starts, and how it ends.
 
+mod parts;
+
 use std::{sync::Arc, time::Duration};
 
-use apalis::{layers::WorkerBuilderExt, layers::tracing::TraceLayer};
-use apalis_core::{
-    monitor::{Monitor, MonitorError},
-    task::Task,
-    worker::{
-        builder::WorkerBuilder,
-        ext::{event_listener::EventListenerExt, parallelize::ParallelizeExt},
-    },
-};
 use coatcheck_shared::{backend::Backend, queue::End, settings::Settings};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::parts::{Parts, Teardown};
 use crate::{
     Registry, announcer,
-    apalis_backend::ClaimedJobs,
     claimer::{ClaimTimes, Claimer, Foreign},
     ending::Rules,
     executor::{Executor, Graces},
@@ -30,10 +23,11 @@ use crate::{
     lanes::Lanes,
     lease::{Lease, LeaseKeeper, LeaseTerms},
     listener,
+    monitor::{how_it_ended, monitor},
     pause::Pause,
     pump::Pump,
     reporter,
-    running::{Run, Running},
+    running::Running,
     status::WorkerStatus,
 };
 
@@ -175,8 +169,14 @@ impl Worker {
             draining: self.draining.clone(),
             status: self.status.clone(),
         };
+        let pump = tokio::spawn(pump.run());
+        let teardown = Teardown(vec![
+            pump.abort_handle(),
+            monitor.abort_handle(),
+            lease_keeper.abort_handle(),
+        ]);
         Parts {
-            pump: tokio::spawn(pump.run()),
+            pump,
             monitor,
             lease_keeper,
             lease_finished,
@@ -185,6 +185,7 @@ impl Worker {
             claimer,
             last_words,
             _tasks: tasks,
+            _teardown: teardown,
         }
     }
 
@@ -263,87 +264,6 @@ impl Worker {
             draining: self.draining.clone(),
             abandoned,
         }
-    }
-}
-
-/// A worker that has started.
-struct Parts {
-    pump: JoinHandle<()>,
-    monitor: JoinHandle<Result<(), MonitorError>>,
-    lease_keeper: JoinHandle<()>,
-    lease_finished: CancellationToken,
-    abandoned: CancellationToken,
-    finisher: Arc<Finisher>,
-    claimer: Arc<Claimer>,
-    last_words: JoinSet<()>,
-    _tasks: JoinSet<()>,
-}
-
-impl Parts {
-    async fn close_lease(&mut self) {
-        self.lease_finished.cancel();
-        if timeout(LAST_WORDS, &mut self.lease_keeper).await.is_err() {
-            self.lease_keeper.abort();
-        }
-    }
-
-    /// Waits until what was said by and of the jobs has been passed on.
-    async fn last_words(self) {
-        let Self {
-            finisher,
-            claimer,
-            mut last_words,
-            ..
-        } = self;
-        drop((finisher, claimer));
-        let all_said = async { while last_words.join_next().await.is_some() {} };
-        if timeout(LAST_WORDS, all_said).await.is_err() {
-            tracing::warn!("some of what jobs had to say was not passed on");
-        }
-    }
-}
-
-/// Apalis's part: it takes what is claimed, runs each in a task of its own, and acknowledges.
-fn monitor(
-    name: &str,
-    claimed: mpsc::Receiver<Run>,
-    finisher: Arc<Finisher>,
-    executor: Arc<Executor>,
-    slots: usize,
-) -> Monitor {
-    // A backend can be taken once. A worker that was built again would find its jobs nowhere,
-    // and is never asked for: nothing here says `should_restart`.
-    let source = std::sync::Mutex::new(Some(ClaimedJobs::new(claimed, finisher.clone())));
-    let name = name.to_owned();
-    Monitor::new().register(move |_restarts| {
-        let taken = source.lock().ok().and_then(|mut source| source.take());
-        let backend =
-            taken.unwrap_or_else(|| ClaimedJobs::new(mpsc::channel(1).1, finisher.clone()));
-        let executor = executor.clone();
-        WorkerBuilder::new(name.clone())
-            .backend(backend)
-            .parallelize(tokio::spawn)
-            .layer(
-                TraceLayer::new()
-                    .make_span_with(|task: &Task<Run>| task.args.hold.span.clone())
-                    .on_request(|_: &Task<Run>, _: &tracing::Span| {})
-                    .on_response(()),
-            )
-            .concurrency(slots)
-            .catch_panic()
-            .on_event(|_, _| {})
-            .build(move |run: Run| {
-                let executor = executor.clone();
-                async move { executor.execute(run).await }
-            })
-    })
-}
-
-fn how_it_ended(ended: Result<Result<(), MonitorError>, tokio::task::JoinError>) -> String {
-    match ended {
-        Ok(Ok(())) => "its apalis workers have ended".to_owned(),
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
     }
 }
 

@@ -1,0 +1,13 @@
+//! The worker as a whole, on a real store and a real queue.
+
+mod bed;
+mod cancelling;
+mod ending;
+mod fallback;
+mod hints;
+mod leases;
+mod outage;
+mod script;
+mod sharing;
+mod shutting_down;
+mod throughput;

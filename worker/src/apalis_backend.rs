@@ -61,9 +61,13 @@ impl Backend for ClaimedJobs {
     fn poll_close(
         &mut self,
         _context: &mut Context<'_>,
-        _worker: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Result<(), Infallible>> {
         self.claimed.close();
+        // An exhausted backend ends no worker: apalis waits until someone has stopped it too.
+        if let Err(error) = worker.stop() {
+            tracing::debug!(%error, "apalis's worker was not stopped");
+        }
         Poll::Ready(Ok(()))
     }
 }

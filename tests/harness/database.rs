@@ -7,10 +7,14 @@ use crate::{
     servers::{DATABASE_VARIABLE, Postgres, postgres},
 };
 
-/// An empty database, on the server that the environment names or else on a private one.
+/// An empty database, on the server that the environment names or else on a private one. Gone
+/// when dropped.
 #[derive(Debug)]
 pub struct Database {
+    name: String,
     url: String,
+    server_url: String,
+    /// Where it has one to itself.
     server: Option<Postgres>,
 }
 
@@ -27,13 +31,11 @@ impl Database {
                 (server.url(), Some(server))
             }
         };
-        let mut connection = PgConnection::connect(&server_url).await?;
-        connection
-            .execute(AssertSqlSafe(format!("CREATE DATABASE \"{name}\"")))
-            .await?;
-        connection.close().await?;
+        execute(&server_url, format!("CREATE DATABASE \"{name}\"")).await?;
         Ok(Self {
+            name: name.to_owned(),
             url: with_database(&server_url, name)?,
+            server_url,
             server,
         })
     }
@@ -42,11 +44,32 @@ impl Database {
     pub fn url(&self) -> &str {
         &self.url
     }
+}
 
-    /// Whether its server is shared with other tests.
-    pub const fn is_shared(&self) -> bool {
-        self.server.is_none()
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        let statement = format!("DROP DATABASE \"{}\" WITH (FORCE)", self.name);
+        let server_url = self.server_url.clone();
+        // A thread of its own: a runtime cannot be started inside that of the test.
+        let dropping = std::thread::spawn(move || -> Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(execute(&server_url, statement))
+        });
+        // The test has its outcome; what is left behind on the server does not change it.
+        drop(dropping.join());
     }
+}
+
+async fn execute(server_url: &str, statement: String) -> Result<()> {
+    let mut connection = PgConnection::connect(server_url).await?;
+    connection.execute(AssertSqlSafe(statement)).await?;
+    connection.close().await?;
+    Ok(())
 }
 
 /// The URL with another database.

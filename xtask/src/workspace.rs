@@ -27,8 +27,19 @@ pub(crate) struct Package {
 }
 
 /// The cargo that runs this.
+///
+/// It must not see what cargo has told this program of its own package: a build script that looks
+/// at these variables (ring's) would run again, here and at the next `cargo build` by hand, and all
+/// that depends on it would be compiled again.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// Reads the metadata; fails where Cargo.lock is not up to date.

@@ -117,3 +117,42 @@ CREATE TABLE logs (
     line text NOT NULL,
     PRIMARY KEY (job_id, attempt, sequence)
 );
+
+-- Which request a client's Idempotency-Key stands for, and what became of it.
+CREATE TABLE idempotency_keys (
+    tenant text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    job_id uuid NOT NULL,
+    -- The status of the first answer.
+    status integer NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant, key)
+);
+CREATE INDEX idempotency_keys_expired ON idempotency_keys (expires_at);
+
+-- The job that holds a unique key. A key whose job is no longer in its way is taken over, so no
+-- job has to give its key back when it ends.
+CREATE TABLE unique_keys (
+    tenant text NOT NULL,
+    key text NOT NULL,
+    job_id uuid NOT NULL,
+    -- Held until then whatever becomes of the job; null: while the job is active.
+    held_until timestamptz,
+    PRIMARY KEY (tenant, key)
+);
+CREATE INDEX unique_keys_of_jobs ON unique_keys (job_id);
+CREATE INDEX unique_keys_held_until ON unique_keys (held_until) WHERE held_until IS NOT NULL;
+
+-- What callers show to be let in. Of a secret only its hash is kept.
+CREATE TABLE api_keys (
+    id uuid PRIMARY KEY,
+    secret_hash bytea NOT NULL UNIQUE,
+    tenant text NOT NULL,
+    -- Lists of names as JSON; null: all.
+    scopes text NOT NULL,
+    queues text,
+    kinds text,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz
+);

@@ -112,3 +112,42 @@ CREATE TABLE logs (
     line TEXT NOT NULL,
     PRIMARY KEY (job_id, attempt, sequence)
 );
+
+-- Which request a client's Idempotency-Key stands for, and what became of it.
+CREATE TABLE idempotency_keys (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    job_id BLOB NOT NULL,
+    -- The status of the first answer.
+    status INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key)
+);
+CREATE INDEX idempotency_keys_expired ON idempotency_keys (expires_at);
+
+-- The job that holds a unique key. A key whose job is no longer in its way is taken over, so no
+-- job has to give its key back when it ends.
+CREATE TABLE unique_keys (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    job_id BLOB NOT NULL,
+    -- Held until then whatever becomes of the job; null: while the job is active.
+    held_until INTEGER,
+    PRIMARY KEY (tenant, key)
+);
+CREATE INDEX unique_keys_of_jobs ON unique_keys (job_id);
+CREATE INDEX unique_keys_held_until ON unique_keys (held_until) WHERE held_until IS NOT NULL;
+
+-- What callers show to be let in. Of a secret only its hash is kept.
+CREATE TABLE api_keys (
+    id BLOB PRIMARY KEY,
+    secret_hash BLOB NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    -- Lists of names as JSON; null: all.
+    scopes TEXT NOT NULL,
+    queues TEXT,
+    kinds TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+);

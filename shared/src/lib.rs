@@ -3,6 +3,7 @@
 //!
 //! An item belongs here only if the API *and* the worker use it.
 
+pub mod api_key;
 pub mod backend;
 pub mod clock;
 pub mod job;

@@ -23,7 +23,7 @@ pub use self::{
     lifecycle::{IllegalMove, Lifecycle, Move, State},
     name::{InvalidName, KindName, QueueName, Tenant},
     outcome::{JobResult, Outcome},
-    submission::NewJob,
+    submission::{Idempotency, Inserted, NewJob, Unique, UniqueMode},
 };
 use crate::timestamp::Timestamp;
 

@@ -42,6 +42,74 @@ pub struct NewJob {
     pub metadata: Metadata,
     /// The W3C trace context of the request.
     pub traceparent: Option<String>,
+    /// What makes a repeated request the same.
+    pub idempotency: Option<Idempotency>,
+    /// What it must not stand beside.
+    pub unique: Option<Unique>,
+}
+
+/// A client's promise that two requests with this key are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The client's key, one namespace a tenant.
+    pub key: String,
+    /// A digest of the request, which tells the same request from another under the same key.
+    pub fingerprint: [u8; 32],
+    /// The status that the first answer is going to have.
+    pub status: u16,
+    /// Until when the key is remembered.
+    pub expires_at: Timestamp,
+}
+
+/// A key that at most one job of a tenant holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unique {
+    /// The key.
+    pub key: String,
+    /// For how long, and what becomes of the job that holds it.
+    pub mode: UniqueMode,
+}
+
+/// How a unique key is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UniqueMode {
+    /// Until the job is finished.
+    WhileActive,
+    /// For so long from the submission, whatever becomes of the job.
+    Window(Duration),
+    /// Until the job is finished; a waiting job that holds it is called off for the new one.
+    Replace,
+}
+
+/// What became of a submission in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is a job. In its place another was called off, where it replaced one.
+    Stored {
+        /// The one that was called off.
+        replaced: Option<JobId>,
+    },
+    /// The same request had come before; this is its job.
+    Replayed {
+        /// The job.
+        job: JobId,
+        /// The status of the first answer.
+        status: u16,
+    },
+    /// Another request had come under the same key.
+    KeyReused,
+    /// This job holds the unique key.
+    UniqueExists {
+        /// The job.
+        job: JobId,
+    },
+}
+
+impl Inserted {
+    /// Whether the submission itself is in the store.
+    pub const fn is_stored(&self) -> bool {
+        matches!(self, Self::Stored { .. })
+    }
 }
 
 impl NewJob {

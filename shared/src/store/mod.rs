@@ -6,6 +6,7 @@
 //! asked again where its answer was lost; every implementation passes the suite in `conformance`.
 
 mod chunks;
+mod client_moves;
 mod columns;
 #[cfg(test)]
 mod conformance;
@@ -13,6 +14,7 @@ mod deadline;
 mod error;
 mod group_commit;
 mod history;
+mod idempotency;
 mod moves;
 pub mod postgres;
 mod reads;
@@ -20,20 +22,23 @@ mod rows;
 mod schema;
 mod sql;
 pub mod sqlite;
+mod uniqueness;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use uuid::Uuid;
 
 pub use self::{
     error::StoreError,
     group_commit::{GroupCommit, GroupCommitSettings},
 };
 use crate::{
+    api_key::ApiKey,
     job::{
-        Attempt, ClaimedJob, Job, JobFilter, JobId, JobResult, KindName, LeaseId, NewJob, Outcome,
-        Progress, QueueName, State, Tenant, filter::PageRequest,
+        Attempt, ClaimedJob, Inserted, Job, JobFilter, JobId, JobResult, KindName, LeaseId, NewJob,
+        Outcome, Progress, QueueName, State, Tenant, filter::PageRequest,
     },
     kind::KindDefinition,
     queue::{Hint, Lane},
@@ -56,6 +61,33 @@ pub enum CancelOutcome {
     AlreadyCancelled(Job),
     /// It had finished otherwise.
     Finished(Job),
+}
+
+/// What came of sending a job round again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RetryOutcome {
+    /// It is queued, with at least one attempt before it.
+    Requeued(Job),
+    /// It is neither failed nor cancelled.
+    Refused(Job),
+}
+
+/// What came of forgetting a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeleteOutcome {
+    /// It is gone.
+    Deleted,
+    /// It is not finished, and stays.
+    Active(Job),
+}
+
+/// What came of asking many jobs to stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CancelledJobs {
+    /// They had not begun, and now never will.
+    pub cancelled: Vec<JobId>,
+    /// They run; their workers are to stop them.
+    pub requested: Vec<JobId>,
 }
 
 /// A result's bytes and what they are.
@@ -129,6 +161,15 @@ pub trait ReadStore: Send + Sync + 'static {
     /// Every queue that was ever used.
     async fn queues(&self) -> Result<Vec<QueueName>, StoreError>;
 
+    /// Keeps a new key.
+    async fn insert_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+
+    /// Every key, oldest first.
+    async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Revokes a key; false where there is none.
+    async fn delete_api_key(&self, id: Uuid) -> Result<bool, StoreError>;
+
     /// Every kind that a worker has announced.
     async fn kinds(&self) -> Result<Vec<KindDefinition>, StoreError>;
 
@@ -162,8 +203,20 @@ pub trait JobStore: Send + Sync + 'static {
     /// The time by the database's clock.
     async fn now(&self) -> Result<Timestamp, StoreError>;
 
-    /// Stores jobs, all or none, and has them on disk when it returns.
-    async fn insert(&self, jobs: Vec<NewJob>) -> Result<(), StoreError>;
+    /// Stores those jobs that their idempotency and unique keys allow, in one commit; says of
+    /// each, in order, what became of it.
+    async fn insert(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError>;
+
+    /// As [`insert`](Self::insert), but where one of them is not stored, none is.
+    async fn insert_all_or_none(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError>;
+
+    /// Sets the status that a repeated request under this key is answered with.
+    async fn set_replayed_status(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        status: u16,
+    ) -> Result<(), StoreError>;
 
     /// `scheduled | queued → cancelled`, or tells the running attempt to stop; none where there
     /// is no such job.
@@ -173,6 +226,37 @@ pub trait JobStore: Send + Sync + 'static {
         id: JobId,
         now: Timestamp,
     ) -> Result<Option<CancelOutcome>, StoreError>;
+
+    /// [`cancel`](Self::cancel) for those of a tenant's jobs that are not finished.
+    async fn cancel_all(
+        &self,
+        tenant: &Tenant,
+        ids: &[JobId],
+        now: Timestamp,
+    ) -> Result<CancelledJobs, StoreError>;
+
+    /// `failed | cancelled → queued`; none where there is no such job.
+    async fn retry(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Option<RetryOutcome>, StoreError>;
+
+    /// [`retry`](Self::retry) for those of a tenant's jobs that are failed or cancelled.
+    async fn retry_all(
+        &self,
+        tenant: &Tenant,
+        ids: &[JobId],
+        now: Timestamp,
+    ) -> Result<Vec<Hint>, StoreError>;
+
+    /// Forgets a finished job with all that belongs to it; none where there is no such job.
+    async fn delete(&self, tenant: &Tenant, id: JobId)
+    -> Result<Option<DeleteOutcome>, StoreError>;
+
+    /// [`delete`](Self::delete) for those of a tenant's jobs that are finished; says how many.
+    async fn delete_all(&self, tenant: &Tenant, ids: &[JobId]) -> Result<u64, StoreError>;
 }
 
 /// The end of an attempt, to be recorded.
@@ -299,6 +383,10 @@ pub trait KeeperStore: Send + Sync + 'static {
     /// them; says how many.
     async fn delete_expired(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
+    /// Forgets up to `limit` each of the idempotency and unique keys whose time is over; says how
+    /// many.
+    async fn delete_expired_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
     /// Forgets leases that ended long ago and hold no job.
     async fn delete_ended_leases(&self) -> Result<u64, StoreError>;
 }
@@ -354,6 +442,17 @@ impl Rescued {
             ended: ended.into_iter().map(|moved| moved.id).collect(),
         }
     }
+}
+
+/// The submissions that have a unique key, in an order that is the same everywhere: two groups
+/// that take the same keys then cannot deadlock.
+fn in_order_of_unique_keys(jobs: &[NewJob]) -> Vec<&NewJob> {
+    let mut keyed: Vec<&NewJob> = jobs.iter().filter(|job| job.unique.is_some()).collect();
+    keyed.sort_by_key(|job| {
+        let key = job.unique.as_ref().map(|unique| unique.key.as_str());
+        (job.tenant.as_str(), key)
+    });
+    keyed
 }
 
 /// A body that stays in its job's row; none where it goes into chunks.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Finish, StoreError,
-    rows::{LifecycleRow, parsed, priority},
+    rows::{LifecycleRow, from_json, parsed, priority},
 };
 use crate::{
     job::{
@@ -26,8 +26,8 @@ use crate::{
 macro_rules! locked_columns {
     () => {
         "job.id, job.queue, job.priority, job.state, job.attempt, job.max_attempts, job.crashes, \
-         job.cancel_requested, job.lease, job.run_at, job.started_at, job.start_by, \
-         job.retain_s, (SELECT worker FROM leases WHERE leases.id = job.lease) AS worker"
+         job.cancel_requested, job.lease, job.run_at, job.started_at, job.finished_at, \
+         job.start_by, job.retain_s, job.failure, (SELECT worker FROM leases WHERE leases.id = job.lease) AS worker"
     };
 }
 pub(super) use locked_columns;
@@ -43,8 +43,10 @@ pub(super) struct LockedRow {
     lease: Option<Uuid>,
     run_at: Timestamp,
     started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
     start_by: Option<Timestamp>,
     retain_s: i64,
+    failure: Option<String>,
     worker: Option<String>,
 }
 
@@ -56,8 +58,10 @@ pub(super) struct Locked {
     pub(super) lease: Option<LeaseId>,
     run_at: Timestamp,
     started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
     start_by: Option<Timestamp>,
     retain: Duration,
+    failure: Option<Failure>,
     worker: Option<String>,
 }
 
@@ -75,7 +79,9 @@ impl TryFrom<LockedRow> for Locked {
             lease: row.lease.map(LeaseId::from_uuid),
             run_at: row.run_at,
             started_at: row.started_at,
+            finished_at: row.finished_at,
             start_by: row.start_by,
+            failure: from_json("failure", row.failure.as_deref())?,
             retain: Duration::from_secs(u64::try_from(row.retain_s).unwrap_or(0)),
             worker: row.worker,
         })
@@ -100,6 +106,8 @@ pub(super) struct Moved {
     pub(super) backoff: Option<Duration>,
     /// The attempt that this move ended, where the row will hold another.
     pub(super) ended_attempt: Option<EndedAttempt>,
+    /// It begins anew: limits of time that were for its first life no longer hold.
+    pub(super) begins_anew: bool,
 }
 
 /// An attempt that goes into the history.
@@ -141,6 +149,7 @@ impl Locked {
             failure,
             backoff: None,
             ended_attempt: None,
+            begins_anew: false,
         }
     }
 
@@ -246,6 +255,20 @@ impl Locked {
     /// The time of a scheduled job has come.
     pub(super) fn enqueue(&self, now: Timestamp) -> Option<Moved> {
         Some(self.moved(self.lifecycle.enqueue().ok()?, now, None))
+    }
+
+    /// Sends a failed or cancelled job round again; none where it is neither.
+    pub(super) fn retry(&self, now: Timestamp) -> Option<Moved> {
+        let outcome = match self.lifecycle.state {
+            State::Cancelled => AttemptOutcome::Cancelled,
+            _ => AttemptOutcome::Failed,
+        };
+        let mut moved = self.moved(self.lifecycle.retry().ok()?, now, None);
+        moved.begins_anew = true;
+        moved.run_at = now;
+        let ended_at = self.finished_at.unwrap_or(now);
+        moved.ended_attempt = self.ended_attempt(outcome, ended_at, self.failure.clone());
+        Some(moved)
     }
 
     /// Calls a waiting job off, or tells a running one to stop; none where it is finished.

@@ -8,6 +8,7 @@ pub(super) mod names {
     pub(in crate::store) use async_trait::async_trait;
 
     pub(in crate::store) use crate::{
+        api_key::ApiKey,
         job::{
             Attempt, Job, JobFilter, JobId, KindName, LeaseId, QueueName, Tenant,
             filter::PageRequest,
@@ -18,8 +19,8 @@ pub(super) mod names {
             LogLine, ResultLookup, StoreError,
             history::{self, CurrentAttempt},
             rows::{
-                AttemptRow, JobRow, LogRow, ResultRow, all, from_json, job_columns, parsed,
-                priority, to_json,
+                ApiKeyRow, AttemptRow, JobRow, LogRow, ResultRow, all, from_json, job_columns,
+                parsed, priority, to_json,
             },
             sql,
         },
@@ -158,6 +159,47 @@ macro_rules! implement_reads {
                         .fetch_all(&self.reader)
                         .await?;
                     names.iter().map(|name| parsed("queue", name)).collect()
+                })
+                .await
+            }
+
+            async fn insert_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+                self.within("insert_api_key", || async move {
+                    let queues = key.queues.as_ref();
+                    let kinds = key.kinds.as_ref();
+                    sqlx::query(sql::INSERT_API_KEY)
+                        .bind(key.id)
+                        .bind(key.secret_hash.as_slice())
+                        .bind(key.tenant.as_str())
+                        .bind(to_json("scopes", &key.scopes)?)
+                        .bind(queues.map(|names| to_json("queues", names)).transpose()?)
+                        .bind(kinds.map(|names| to_json("kinds", names)).transpose()?)
+                        .bind(key.created_at)
+                        .bind(key.expires_at)
+                        .execute(&self.writer)
+                        .await?;
+                    Ok(())
+                })
+                .await
+            }
+
+            async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+                self.within("api_keys", || async {
+                    let rows: Vec<ApiKeyRow> = sqlx::query_as(sql::API_KEYS)
+                        .fetch_all(&self.reader)
+                        .await?;
+                    all(rows)
+                })
+                .await
+            }
+
+            async fn delete_api_key(&self, id: uuid::Uuid) -> Result<bool, StoreError> {
+                self.within("delete_api_key", || async move {
+                    let deleted = sqlx::query(sql::DELETE_API_KEY)
+                        .bind(id)
+                        .execute(&self.writer)
+                        .await?;
+                    Ok(deleted.rows_affected() > 0)
                 })
                 .await
             }

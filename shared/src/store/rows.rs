@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{LogLine, StoreError};
 use crate::{
+    api_key::ApiKey,
     job::{
         Attempt, AttemptOutcome, ClaimedJob, Job, JobId, JobResult, LeaseId, Lifecycle, Metadata,
         Priority,
@@ -240,6 +241,40 @@ impl LogRow {
             sequence: count("line number", self.sequence)?,
             logged_at: self.logged_at,
             text: self.line,
+        })
+    }
+}
+
+/// A key.
+#[derive(FromRow)]
+pub(super) struct ApiKeyRow {
+    id: Uuid,
+    secret_hash: Vec<u8>,
+    tenant: String,
+    scopes: String,
+    queues: Option<String>,
+    kinds: Option<String>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+impl TryFrom<ApiKeyRow> for ApiKey {
+    type Error = StoreError;
+
+    fn try_from(row: ApiKeyRow) -> Result<Self, StoreError> {
+        let secret_hash = row
+            .secret_hash
+            .try_into()
+            .map_err(|_| StoreError::corrupt("hash of a secret", "it is not of 32 bytes"))?;
+        Ok(Self {
+            id: row.id,
+            secret_hash,
+            tenant: parsed("tenant", &row.tenant)?,
+            scopes: from_json("list of scopes", Some(&row.scopes))?.unwrap_or_default(),
+            queues: from_json("list of queues", row.queues.as_deref())?,
+            kinds: from_json("list of kinds", row.kinds.as_deref())?,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
         })
     }
 }

@@ -56,3 +56,26 @@ pub(super) const INSERT_CHUNK: &str = "INSERT INTO chunks (job_id, attempt, sequ
 
 pub(super) const CHUNKS: &str =
     "SELECT body FROM chunks WHERE job_id = $1 AND attempt = $2 ORDER BY sequence";
+
+pub(super) const SET_REPLAYED_STATUS: &str =
+    "UPDATE idempotency_keys SET status = $3 WHERE tenant = $1 AND key = $2";
+
+pub(super) const GIVE_BACK_IDEMPOTENCY_KEY: &str =
+    "DELETE FROM idempotency_keys WHERE job_id = $1 AND tenant = $2 AND key = $3";
+
+pub(super) const DELETE_EXPIRED_KEYS: [&str; 2] = [
+    "DELETE FROM idempotency_keys WHERE (tenant, key) IN \
+     (SELECT tenant, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)",
+    "DELETE FROM unique_keys WHERE (tenant, key) IN \
+     (SELECT tenant, key FROM unique_keys WHERE held_until IS NOT NULL AND held_until <= $1 \
+     LIMIT $2)",
+];
+
+pub(super) const INSERT_API_KEY: &str = "INSERT INTO api_keys \
+     (id, secret_hash, tenant, scopes, queues, kinds, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING";
+
+pub(super) const API_KEYS: &str = "SELECT id, secret_hash, tenant, scopes, queues, kinds, \
+     created_at, expires_at FROM api_keys ORDER BY created_at, id";
+
+pub(super) const DELETE_API_KEY: &str = "DELETE FROM api_keys WHERE id = $1";

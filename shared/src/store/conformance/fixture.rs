@@ -107,6 +107,8 @@ pub(super) fn new_job() -> NewJob {
         retain: Duration::from_secs(3_600),
         metadata: [].into(),
         traceparent: None,
+        idempotency: None,
+        unique: None,
     }
 }
 

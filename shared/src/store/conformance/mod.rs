@@ -1,7 +1,9 @@
 //! The suite that every store must pass: one test a case and dialect.
 
+mod client_moves;
 mod fixture;
 mod keeping;
+mod keys;
 mod leases;
 mod model;
 mod reading;
@@ -39,6 +41,21 @@ stores_conform! {
         a_group_is_stored_as_a_whole
         an_insert_asked_twice_stores_once
         a_large_payload_reaches_the_claim_byte_for_byte
+    }
+    keys {
+        one_job_a_key_however_many_ask
+        another_request_under_a_key_is_told_apart
+        a_key_is_forgotten_when_its_time_is_over
+        a_unique_key_is_held_while_its_job_is_active
+        a_window_holds_whatever_becomes_of_the_job
+        a_waiting_job_is_replaced
+        all_or_none_leaves_nothing_behind
+        api_keys_are_kept_and_revoked
+    }
+    client_moves {
+        a_retry_sends_a_finished_job_round_again
+        only_finished_jobs_are_deleted
+        many_are_moved_at_once
     }
     leases {
         an_ended_lease_never_comes_back

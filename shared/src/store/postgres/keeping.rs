@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{PostgresStore, moves};
+use super::{PostgresStore, deletion, moves};
 use crate::{
     job::JobId,
     queue::Hint,
@@ -12,6 +12,7 @@ use crate::{
         KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::all,
+        sql,
     },
     timestamp::Timestamp,
 };
@@ -20,7 +21,7 @@ use crate::{
 impl KeeperStore for PostgresStore {
     async fn enqueue_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Hint>, StoreError> {
         self.within("enqueue_due", || async move {
-            let mut transaction = self.writer.begin().await?;
+            let mut transaction = self.begin().await?;
             let rows = sqlx::query_as(concat!(
                 "SELECT ",
                 locked_columns!(),
@@ -39,7 +40,7 @@ impl KeeperStore for PostgresStore {
 
     async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError> {
         self.within("rescue", || async move {
-            let mut transaction = self.writer.begin().await?;
+            let mut transaction = self.begin().await?;
             let ended: Vec<Uuid> = sqlx::query_scalar(
                 "SELECT id FROM leases WHERE (sweeps = 0 AND ends_at <= now()) \
                  OR (sweeps = 1 AND ends_at <= now() - make_interval(secs => $1))",
@@ -76,7 +77,7 @@ impl KeeperStore for PostgresStore {
 
     async fn fail_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
         self.within("fail_overdue", || async move {
-            let mut transaction = self.writer.begin().await?;
+            let mut transaction = self.begin().await?;
             let rows = sqlx::query_as(concat!(
                 "SELECT ",
                 locked_columns!(),
@@ -97,20 +98,34 @@ impl KeeperStore for PostgresStore {
 
     async fn delete_expired(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.within("delete_expired", || async move {
-            let deleted: i64 = sqlx::query_scalar(
-                "WITH expired AS (SELECT id FROM jobs WHERE expires_at <= $1 LIMIT $2 \
-                 FOR UPDATE SKIP LOCKED), \
-                 of_attempts AS (DELETE FROM attempts USING expired WHERE job_id = expired.id), \
-                 of_chunks AS (DELETE FROM chunks USING expired WHERE job_id = expired.id), \
-                 of_logs AS (DELETE FROM logs USING expired WHERE job_id = expired.id), \
-                 of_jobs AS (DELETE FROM jobs USING expired WHERE jobs.id = expired.id \
-                 RETURNING 1) SELECT count(*) FROM of_jobs",
+            let mut transaction = self.begin().await?;
+            let expired: Vec<Uuid> = sqlx::query_scalar(
+                "SELECT id FROM jobs WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED",
             )
             .bind(now)
             .bind(i64::from(limit))
-            .fetch_one(&self.writer)
+            .fetch_all(&mut *transaction)
             .await?;
-            Ok(u64::try_from(deleted).unwrap_or(0))
+            let jobs: Vec<JobId> = expired.into_iter().map(JobId::from_uuid).collect();
+            deletion::delete(&mut transaction, &jobs).await?;
+            transaction.commit().await?;
+            Ok(u64::try_from(jobs.len()).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
+    async fn delete_expired_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.within("delete_expired_keys", || async move {
+            let mut deleted = 0;
+            for statement in sql::DELETE_EXPIRED_KEYS {
+                let done = sqlx::query(statement)
+                    .bind(now)
+                    .bind(i64::from(limit))
+                    .execute(&self.writer)
+                    .await?;
+                deleted += done.rows_affected();
+            }
+            Ok(deleted)
         })
         .await
     }

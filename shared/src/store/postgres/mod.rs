@@ -1,17 +1,21 @@
 //! The store in Postgres, for any number of API and worker processes.
 
 mod chunks;
+mod client_moves;
+mod deletion;
+mod inserts;
 mod jobs;
 mod keeping;
 mod moves;
 mod reads;
 mod runs;
+mod uniqueness;
 
 use std::{future::Future, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
-    ConnectOptions, PgPool,
+    ConnectOptions, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -83,6 +87,10 @@ impl PostgresStore {
             .fetch_all(&self.writer)
             .await;
         super::schema::check(&MIGRATIONS, applied)
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.writer.begin().await?)
     }
 
     /// Asks within the deadline, and once more where the connection turns out to be dead. Every

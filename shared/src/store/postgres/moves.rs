@@ -68,12 +68,15 @@ async fn write_rows(connection: &mut PgConnection, moves: &[Moved]) -> Result<()
          run_at = moved.run_at, queued_at = coalesce(moved.queued_at, jobs.queued_at), \
          finished_at = moved.finished_at, expires_at = moved.expires_at, \
          failure = coalesce(moved.failure, jobs.failure), \
-         backoff_ms = coalesce(moved.backoff_ms, jobs.backoff_ms) \
+         backoff_ms = CASE WHEN moved.begins_anew THEN NULL \
+         ELSE coalesce(moved.backoff_ms, jobs.backoff_ms) END, \
+         start_by = CASE WHEN moved.begins_anew THEN NULL ELSE jobs.start_by END, \
+         deadline_at = CASE WHEN moved.begins_anew THEN NULL ELSE jobs.deadline_at END \
          FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::integer[], \
          $6::boolean[], $7::uuid[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], \
-         $11::timestamptz[], $12::text[], $13::bigint[]) \
+         $11::timestamptz[], $12::text[], $13::bigint[], $14::boolean[]) \
          AS moved (id, state, attempt, max_attempts, crashes, cancel_requested, lease, run_at, \
-         queued_at, finished_at, expires_at, failure, backoff_ms) \
+         queued_at, finished_at, expires_at, failure, backoff_ms, begins_anew) \
          WHERE jobs.id = moved.id",
     )
     .bind(ids)
@@ -91,6 +94,7 @@ async fn write_rows(connection: &mut PgConnection, moves: &[Moved]) -> Result<()
     .bind(column(moves, |moved| moved.expires_at))
     .bind(failures)
     .bind(column(moves, |moved| moved.backoff.map(to_milliseconds)))
+    .bind(column(moves, |moved| moved.begins_anew))
     .execute(connection)
     .await?;
     Ok(())

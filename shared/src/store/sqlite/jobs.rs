@@ -1,17 +1,12 @@
 //! What the API asks of SQLite.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 
-use super::{SqliteStore, chunks, clock_now, moves};
+use super::{SqliteStore, clock_now, inserts};
 use crate::{
-    job::{JobId, NewJob, Tenant},
-    store::{
-        CancelOutcome, JobStore, StoreError, inline,
-        moves::{Locked, LockedRow, locked_columns},
-        rows::{JobRow, metadata_to_json, to_integer, to_milliseconds, to_seconds, to_size},
-        sql,
-    },
+    job::{Inserted, JobId, NewJob, Tenant},
+    queue::Hint,
+    store::{CancelOutcome, CancelledJobs, DeleteOutcome, JobStore, RetryOutcome, StoreError, sql},
     timestamp::Timestamp,
 };
 
@@ -28,15 +23,46 @@ impl JobStore for SqliteStore {
         .await
     }
 
-    async fn insert(&self, jobs: Vec<NewJob>) -> Result<(), StoreError> {
+    async fn insert(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {
         let jobs = &jobs;
         self.within("insert", || async move {
             let mut transaction = self.begin().await?;
-            for job in jobs {
-                insert_row(&mut transaction, job).await?;
-                chunks::write(&mut transaction, job.id, 0, &job.payload).await?;
+            let outcomes = inserts::insert(&mut transaction, jobs).await?;
+            transaction.commit().await?;
+            Ok(outcomes)
+        })
+        .await
+    }
+
+    async fn insert_all_or_none(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {
+        let jobs = &jobs;
+        self.within("insert_all_or_none", || async move {
+            let mut transaction = self.begin().await?;
+            let outcomes = inserts::insert(&mut transaction, jobs).await?;
+            if outcomes.iter().all(Inserted::is_stored) {
+                transaction.commit().await?;
+            } else {
+                transaction.rollback().await?;
             }
-            Ok(transaction.commit().await?)
+            Ok(outcomes)
+        })
+        .await
+    }
+
+    async fn set_replayed_status(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        status: u16,
+    ) -> Result<(), StoreError> {
+        self.within("set_replayed_status", || async move {
+            sqlx::query(sql::SET_REPLAYED_STATUS)
+                .bind(tenant.as_str())
+                .bind(key)
+                .bind(i32::from(status))
+                .execute(&self.writer)
+                .await?;
+            Ok(())
         })
         .await
     }
@@ -47,61 +73,50 @@ impl JobStore for SqliteStore {
         id: JobId,
         now: Timestamp,
     ) -> Result<Option<CancelOutcome>, StoreError> {
-        self.within("cancel", || async move {
-            let mut transaction = self.begin().await?;
-            let row: Option<LockedRow> = sqlx::query_as(concat!(
-                "SELECT ",
-                locked_columns!(),
-                " FROM jobs AS job WHERE job.tenant = $1 AND job.id = $2"
-            ))
-            .bind(tenant.as_str())
-            .bind(id.as_uuid())
-            .fetch_optional(&mut *transaction)
-            .await?;
-            let Some(row) = row else { return Ok(None) };
-            let locked = Locked::try_from(row)?;
-            let moved = locked.cancel(now);
-            moves::write(&mut transaction, moved.as_slice()).await?;
-            let row: JobRow = sqlx::query_as(sql::GET)
-                .bind(tenant.as_str())
-                .bind(id.as_uuid())
-                .fetch_one(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            Ok(Some(CancelOutcome::of(moved.is_some(), row.try_into()?)))
-        })
-        .await
+        self.within("cancel", || self.cancel_once(tenant, id, now))
+            .await
     }
-}
 
-async fn insert_row(connection: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO jobs (id, tenant, kind, queue, priority, state, max_attempts, created_at, \
-         run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
-         payload_type, payload_size, payload) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-         $19) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(job.id.as_uuid())
-    .bind(job.tenant.as_str())
-    .bind(job.kind.as_str())
-    .bind(job.queue.as_str())
-    .bind(job.priority.rank())
-    .bind(job.lifecycle().state.as_str())
-    .bind(to_integer(job.max_attempts))
-    .bind(job.created_at)
-    .bind(job.run_at)
-    .bind(job.queued_at())
-    .bind(job.start_by)
-    .bind(job.deadline_at)
-    .bind(job.timeout.map(to_milliseconds))
-    .bind(to_seconds(job.retain))
-    .bind(metadata_to_json(&job.metadata)?)
-    .bind(job.traceparent.as_deref())
-    .bind(job.payload_type.as_str())
-    .bind(to_size(job.payload.len()))
-    .bind(inline(&job.payload))
-    .execute(connection)
-    .await?;
-    Ok(())
+    async fn cancel_all(
+        &self,
+        tenant: &Tenant,
+        ids: &[JobId],
+        now: Timestamp,
+    ) -> Result<CancelledJobs, StoreError> {
+        self.within("cancel_all", || self.cancel_all_once(tenant, ids, now))
+            .await
+    }
+
+    async fn retry(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Option<RetryOutcome>, StoreError> {
+        self.within("retry", || self.retry_once(tenant, id, now))
+            .await
+    }
+
+    async fn retry_all(
+        &self,
+        tenant: &Tenant,
+        ids: &[JobId],
+        now: Timestamp,
+    ) -> Result<Vec<Hint>, StoreError> {
+        self.within("retry_all", || self.retry_all_once(tenant, ids, now))
+            .await
+    }
+
+    async fn delete(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+    ) -> Result<Option<DeleteOutcome>, StoreError> {
+        self.within("delete", || self.delete_once(tenant, id)).await
+    }
+
+    async fn delete_all(&self, tenant: &Tenant, ids: &[JobId]) -> Result<u64, StoreError> {
+        self.within("delete_all", || self.delete_all_once(tenant, ids))
+            .await
+    }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::{SqliteStore, clock_now, moves, uuids_as_json};
+use super::{SqliteStore, clock_now, deletion, moves, uuids_as_json};
 use crate::{
     job::JobId,
     queue::Hint,
@@ -12,17 +12,10 @@ use crate::{
         KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::all,
+        sql,
     },
     timestamp::Timestamp,
 };
-
-/// The tables that hold what belongs to a job, and the job itself last.
-const DELETE_JOBS: [&str; 4] = [
-    "DELETE FROM attempts WHERE job_id IN (SELECT unhex(value) FROM json_each($1))",
-    "DELETE FROM chunks WHERE job_id IN (SELECT unhex(value) FROM json_each($1))",
-    "DELETE FROM logs WHERE job_id IN (SELECT unhex(value) FROM json_each($1))",
-    "DELETE FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each($1))",
-];
 
 #[async_trait]
 impl KeeperStore for SqliteStore {
@@ -116,18 +109,26 @@ impl KeeperStore for SqliteStore {
             .bind(i64::from(limit))
             .fetch_all(&mut *transaction)
             .await?;
-            if expired.is_empty() {
-                return Ok(0);
-            }
-            let ids = uuids_as_json(&expired);
-            for statement in DELETE_JOBS {
-                sqlx::query(statement)
-                    .bind(&ids)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            let jobs: Vec<JobId> = expired.into_iter().map(JobId::from_uuid).collect();
+            deletion::delete(&mut transaction, &jobs).await?;
             transaction.commit().await?;
-            Ok(u64::try_from(expired.len()).unwrap_or(u64::MAX))
+            Ok(u64::try_from(jobs.len()).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
+    async fn delete_expired_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.within("delete_expired_keys", || async move {
+            let mut deleted = 0;
+            for statement in sql::DELETE_EXPIRED_KEYS {
+                let done = sqlx::query(statement)
+                    .bind(now)
+                    .bind(i64::from(limit))
+                    .execute(&self.writer)
+                    .await?;
+                deleted += done.rows_affected();
+            }
+            Ok(deleted)
         })
         .await
     }

@@ -5,11 +5,15 @@
 //! there is no other machine to disagree with).
 
 mod chunks;
+mod client_moves;
+mod deletion;
+mod inserts;
 mod jobs;
 mod keeping;
 mod moves;
 mod reads;
 mod runs;
+mod uniqueness;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -29,7 +29,9 @@ async fn write_row(connection: &mut SqliteConnection, moved: &Moved) -> Result<(
         "UPDATE jobs SET state = $2, attempt = $3, max_attempts = $4, crashes = $5, \
          cancel_requested = $6, lease = $7, run_at = $8, queued_at = coalesce($9, queued_at), \
          finished_at = $10, expires_at = $11, failure = coalesce($12, failure), \
-         backoff_ms = coalesce($13, backoff_ms) WHERE id = $1",
+         backoff_ms = iif($14, NULL, coalesce($13, backoff_ms)), \
+         start_by = iif($14, NULL, start_by), deadline_at = iif($14, NULL, deadline_at) \
+         WHERE id = $1",
     )
     .bind(moved.id.as_uuid())
     .bind(moved.state().as_str())
@@ -48,6 +50,7 @@ async fn write_row(connection: &mut SqliteConnection, moved: &Moved) -> Result<(
             .transpose()?,
     )
     .bind(moved.backoff.map(to_milliseconds))
+    .bind(moved.begins_anew)
     .execute(connection)
     .await?;
     Ok(())

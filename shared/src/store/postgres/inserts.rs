@@ -1,0 +1,184 @@
+//! From a group of submissions to rows.
+
+use std::collections::HashMap;
+
+use sqlx::{Connection, PgPool, postgres::PgConnection};
+use uuid::Uuid;
+
+use super::{chunks, uniqueness};
+use crate::{
+    job::{Inserted, JobId, NewJob},
+    store::{
+        INLINE_LIMIT, StoreError,
+        idempotency::{self, KeyRow},
+        inline,
+        rows::{metadata_to_json, to_integer, to_milliseconds, to_seconds, to_size},
+        sql,
+    },
+};
+
+/// Stores what can be stored: in one statement where nothing about the group asks for more.
+pub(super) async fn insert(pool: &PgPool, jobs: &[NewJob]) -> Result<Vec<Inserted>, StoreError> {
+    let is_plain = |job: &NewJob| {
+        job.idempotency.is_none() && job.unique.is_none() && job.payload.len() <= INLINE_LIMIT
+    };
+    let mut connection = pool.acquire().await?;
+    if jobs.iter().all(is_plain) {
+        let jobs: Vec<&NewJob> = jobs.iter().collect();
+        insert_rows(&mut connection, &jobs).await?;
+        return Ok(vec![Inserted::Stored { replaced: None }; jobs.len()]);
+    }
+    let mut transaction = connection.begin().await?;
+    let outcomes = insert_keyed(&mut transaction, jobs).await?;
+    transaction.commit().await?;
+    Ok(outcomes)
+}
+
+/// Stores what its keys allow; the transaction is the caller's.
+pub(super) async fn insert_keyed(
+    connection: &mut PgConnection,
+    jobs: &[NewJob],
+) -> Result<Vec<Inserted>, StoreError> {
+    let mut outcomes = take_idempotency_keys(connection, jobs).await?;
+    take_unique_keys(connection, jobs, &mut outcomes).await?;
+    let stored = Inserted::Stored { replaced: None };
+    let outcome_of = |job: &NewJob| outcomes.get(&job.id).unwrap_or(&stored).clone();
+    let accepted: Vec<&NewJob> = jobs
+        .iter()
+        .filter(|job| outcome_of(job).is_stored())
+        .collect();
+    insert_rows(connection, &accepted).await?;
+    for job in accepted {
+        chunks::write(connection, job.id, 0, &job.payload).await?;
+    }
+    Ok(jobs.iter().map(outcome_of).collect())
+}
+
+/// Takes the keys that are free; what became of the submissions whose keys were not.
+async fn take_idempotency_keys(
+    connection: &mut PgConnection,
+    jobs: &[NewJob],
+) -> Result<HashMap<JobId, Inserted>, StoreError> {
+    let firsts = idempotency::first_of_each_key(jobs);
+    let keys: Vec<_> = firsts
+        .iter()
+        .filter_map(|job| Some((job, job.idempotency.as_ref()?)))
+        .collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let tenants: Vec<&str> = keys.iter().map(|(job, _)| job.tenant.as_str()).collect();
+    let texts: Vec<&str> = keys.iter().map(|(_, own)| own.key.as_str()).collect();
+    sqlx::query(
+        "INSERT INTO idempotency_keys (tenant, key, fingerprint, job_id, status, expires_at) \
+         SELECT own.tenant, own.key, own.fingerprint, own.job_id, own.status, own.expires_at \
+         FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::integer[], \
+         $6::timestamptz[]) \
+         AS own (tenant, key, fingerprint, job_id, status, expires_at) \
+         ON CONFLICT (tenant, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
+         job_id = excluded.job_id, status = excluded.status, expires_at = excluded.expires_at \
+         WHERE idempotency_keys.expires_at <= $7",
+    )
+    .bind(&tenants)
+    .bind(&texts)
+    .bind(
+        keys.iter()
+            .map(|(_, own)| own.fingerprint.as_slice())
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        keys.iter()
+            .map(|(job, _)| *job.id.as_uuid())
+            .collect::<Vec<Uuid>>(),
+    )
+    .bind(
+        keys.iter()
+            .map(|(_, own)| i32::from(own.status))
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        keys.iter()
+            .map(|(_, own)| own.expires_at)
+            .collect::<Vec<_>>(),
+    )
+    .bind(keys.iter().map(|(job, _)| job.created_at).max())
+    .execute(&mut *connection)
+    .await?;
+    let rows: Vec<KeyRow> = sqlx::query_as(
+        "SELECT tenant, key, fingerprint, job_id, status FROM idempotency_keys \
+         WHERE (tenant, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+    )
+    .bind(&tenants)
+    .bind(&texts)
+    .fetch_all(connection)
+    .await?;
+    Ok(idempotency::repeated(jobs, &rows))
+}
+
+/// Takes the unique keys of what is not repeated, adding what became of it.
+async fn take_unique_keys(
+    connection: &mut PgConnection,
+    jobs: &[NewJob],
+    outcomes: &mut HashMap<JobId, Inserted>,
+) -> Result<(), StoreError> {
+    for job in crate::store::in_order_of_unique_keys(jobs) {
+        if outcomes.contains_key(&job.id) {
+            continue;
+        }
+        let outcome = uniqueness::take(connection, job).await?;
+        if !outcome.is_stored() {
+            sqlx::query(sql::GIVE_BACK_IDEMPOTENCY_KEY)
+                .bind(job.id.as_uuid())
+                .bind(job.tenant.as_str())
+                .bind(job.idempotency.as_ref().map(|own| own.key.as_str()))
+                .execute(&mut *connection)
+                .await?;
+        }
+        outcomes.insert(job.id, outcome);
+    }
+    Ok(())
+}
+
+/// One statement for the whole group: an array a column.
+async fn insert_rows(connection: &mut PgConnection, jobs: &[&NewJob]) -> Result<(), StoreError> {
+    fn column<'a, T>(jobs: &[&'a NewJob], of: impl FnMut(&'a NewJob) -> T) -> Vec<T> {
+        jobs.iter().copied().map(of).collect()
+    }
+
+    let metadata: Vec<Option<String>> = jobs
+        .iter()
+        .map(|job| metadata_to_json(&job.metadata))
+        .collect::<Result<_, _>>()?;
+    sqlx::query(
+        "INSERT INTO jobs (id, tenant, kind, queue, priority, state, max_attempts, created_at, \
+         run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
+         payload_type, payload_size, payload) \
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], \
+         $6::text[], $7::integer[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], \
+         $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::bigint[], $15::text[], \
+         $16::text[], $17::text[], $18::bigint[], $19::bytea[]) \
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(column(jobs, |job| *job.id.as_uuid()))
+    .bind(column(jobs, |job| job.tenant.as_str()))
+    .bind(column(jobs, |job| job.kind.as_str()))
+    .bind(column(jobs, |job| job.queue.as_str()))
+    .bind(column(jobs, |job| job.priority.rank()))
+    .bind(column(jobs, |job| job.lifecycle().state.as_str()))
+    .bind(column(jobs, |job| to_integer(job.max_attempts)))
+    .bind(column(jobs, |job| job.created_at))
+    .bind(column(jobs, |job| job.run_at))
+    .bind(column(jobs, NewJob::queued_at))
+    .bind(column(jobs, |job| job.start_by))
+    .bind(column(jobs, |job| job.deadline_at))
+    .bind(column(jobs, |job| job.timeout.map(to_milliseconds)))
+    .bind(column(jobs, |job| to_seconds(job.retain)))
+    .bind(metadata)
+    .bind(column(jobs, |job| job.traceparent.as_deref()))
+    .bind(column(jobs, |job| job.payload_type.as_str()))
+    .bind(column(jobs, |job| to_size(job.payload.len())))
+    .bind(column(jobs, |job| inline(&job.payload)))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

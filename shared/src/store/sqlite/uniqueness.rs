@@ -1,0 +1,3 @@
+//! Who holds a unique key.
+
+crate::store::uniqueness::define_uniqueness!(sqlx::Sqlite, lock: "");

@@ -8,7 +8,7 @@ use std::{
 
 use coatcheck_shared::{
     backend::Backend,
-    job::{NewJob, QueueName},
+    job::{Inserted, JobId, NewJob, QueueName},
     queue::{End, Hint, Lane, Queue},
     settings::StoreSettings,
     signal::{Signal, Signals},
@@ -47,6 +47,20 @@ impl Announcer {
     /// Tells every process something.
     pub(crate) fn signal(&self, signal: Signal) {
         self.send(Announcement::Signal(signal));
+    }
+
+    /// Tells the workers that a job is ready, where it is.
+    pub(crate) fn ready(&self, hint: Option<Hint>) {
+        if let Some(hint) = hint {
+            self.send(Announcement::Hint(hint));
+        }
+    }
+
+    /// Tells whoever waits that these jobs have come to their end.
+    pub(crate) fn finished(&self, jobs: Vec<JobId>) {
+        if !jobs.is_empty() {
+            self.signal(Signal::Finished(jobs));
+        }
     }
 
     fn send(&self, announcement: Announcement) {
@@ -102,7 +116,7 @@ async fn push(queue: &dyn Queue, hints: &[Hint]) {
 /// Stores submissions.
 pub(crate) struct Intake {
     store: Arc<dyn Store>,
-    group: GroupCommit<NewJob, ()>,
+    group: GroupCommit<NewJob, Inserted>,
     announcer: Announcer,
     known_queues: RwLock<HashSet<QueueName>>,
     deadline: Duration,
@@ -133,8 +147,8 @@ impl Intake {
         }
     }
 
-    /// Stores a job; it is on disk when this returns.
-    pub(crate) async fn accept(&self, job: NewJob) -> Result<(), StoreError> {
+    /// Stores a job, where its keys allow it; it is on disk when this returns.
+    pub(crate) async fn accept(&self, job: NewJob) -> Result<Inserted, StoreError> {
         // Both steps together have to keep the one deadline.
         timeout(self.deadline, async {
             self.make_queue(&job.queue).await?;
@@ -172,14 +186,16 @@ async fn insert(
     store: Arc<dyn Store>,
     announcer: Announcer,
     jobs: Vec<NewJob>,
-) -> Result<Vec<()>, StoreError> {
-    let replies = vec![(); jobs.len()];
-    let ready: Vec<Hint> = jobs.iter().filter_map(hint).collect();
-    store.insert(jobs).await?;
-    for hint in ready {
-        announcer.send(Announcement::Hint(hint));
+) -> Result<Vec<Inserted>, StoreError> {
+    let ready: Vec<Option<Hint>> = jobs.iter().map(hint).collect();
+    let outcomes = store.insert(jobs).await?;
+    for (outcome, hint) in outcomes.iter().zip(ready) {
+        if let Inserted::Stored { replaced } = outcome {
+            announcer.finished(replaced.iter().copied().collect());
+            announcer.ready(hint);
+        }
     }
-    Ok(replies)
+    Ok(outcomes)
 }
 
 /// A scheduled job is announced by the dispatcher, when its time has come.

@@ -36,9 +36,6 @@ const LONGEST_DRAIN_S: u64 = 30;
 /// How long what has been stored may still be announced.
 const LAST_ANNOUNCEMENTS: Duration = Duration::from_secs(1);
 
-/// How often the metrics are condensed.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -130,7 +127,6 @@ impl Server {
             self.backend.signals.clone(),
         ));
         tasks.spawn(keep_kinds_fresh(self.api.clone()));
-        tasks.spawn(keep_metrics_small(self.api.clone()));
         let (queue, signals) = (self.backend.queue.clone(), self.backend.signals.clone());
         let mut announcing = tokio::spawn(self.announcements.pass_on(queue, signals));
 
@@ -173,11 +169,4 @@ async fn follow_signals(api: Data<Api>, signals: Arc<dyn Signals>) {
 
 async fn keep_kinds_fresh(api: Data<Api>) {
     api.kinds.keep_fresh().await;
-}
-
-async fn keep_metrics_small(api: Data<Api>) {
-    loop {
-        tokio::time::sleep(METRICS_UPKEEP).await;
-        api.metrics.run_upkeep();
-    }
 }

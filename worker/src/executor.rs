@@ -63,7 +63,7 @@ impl Executor {
         if self.draining.is_cancelled() {
             return Some(Outcome::Released);
         }
-        let context = self.context_of(job, &hold);
+        let context = self.context_of(job);
         let began_at = self.observe_wait(context.job());
         let (ending, stopped_by) = self.run_handler(&context, &hold).await;
         let ended_at = self.clock.now();
@@ -76,9 +76,10 @@ impl Executor {
             .outcome(context.job(), ending, stopped_by, ended_at)
     }
 
-    fn context_of(&self, job: ClaimedJob, hold: &Hold) -> JobContext {
-        // The handler's own token: firing it, a handler cannot call off its job.
-        let cancellation = hold.cancel_requested.child_token();
+    fn context_of(&self, job: ClaimedJob) -> JobContext {
+        // A token of its own: the handler cannot call off its job by firing it, and does not hear
+        // of a request to stop before the executor knows that this is why it ends.
+        let cancellation = CancellationToken::new();
         JobContext::new(job, cancellation, self.reports.clone(), self.clock.clone())
     }
 

@@ -115,6 +115,8 @@ impl Submission {
             retain: options.retain.unwrap_or(defaults.retain),
             metadata: options.metadata,
             traceparent: Some(traceparent),
+            idempotency: None,
+            unique: None,
         }
     }
 }
@@ -183,7 +185,7 @@ fn unknown_kind(api: &Api, fields: &mut Fields<'_>, name: &KindName) -> Vec<Valu
         .collect();
     fields.wrong(
         "/kind",
-        format!("there is no kind {name:?}; there are {}", names.join(", ")),
+        format!("there is no kind {name}; there are {}", names.join(", ")),
     );
     names.into_iter().map(Value::from).collect()
 }

@@ -67,7 +67,11 @@ impl<'a> JobView<'a> {
             finished_at: job.finished_at,
             expires_at: job.expires_at,
             progress: job.progress.as_ref().map(|progress| ProgressView {
-                percent: progress.percent,
+                // What is done is done, whatever its handler last said.
+                percent: match job.lifecycle.state {
+                    State::Succeeded => 100.0,
+                    _ => progress.percent,
+                },
                 message: progress.message.as_deref(),
             }),
             error: job.failure.as_ref(),

@@ -51,7 +51,7 @@ async fn a_waiting_job_is_cancelled_at_once(mode: Mode) {
 async fn a_running_job_is_stopped(mode: Mode) {
     let deployment = Plan::new(mode).start().await.unwrap();
     let client = deployment.client().unwrap();
-    let long = json!({"kind": "sleep", "payload": {"ms": 60_000}});
+    let long = json!({"kind": "sleep", "payload": {"ms": 60_000}, "max_attempts": 1});
     let id = client.submit(&long).await.unwrap();
     client.wait_for(&id, &["running"], SOON).await.unwrap();
 
@@ -59,6 +59,11 @@ async fn a_running_job_is_stopped(mode: Mode) {
     assert_eq!(status, 202, "{job}");
     let job = client.wait_for_end(&id, SOON).await.unwrap();
     assert_eq!(job["state"], "cancelled");
+    assert_eq!(
+        job["error"],
+        Value::Null,
+        "being told to stop is no failure"
+    );
     let result = client.get(&format!("/v1/jobs/{id}/result")).await.unwrap();
     assert_eq!(result.status, 404);
     assert!(result.text().contains("no-result"), "{}", result.text());

@@ -112,7 +112,8 @@ impl JobContext {
     /// succession the last is kept.
     pub fn progress(&self, percent: f32, message: Option<&str>) {
         let percent = if percent.is_finite() {
-            percent.clamp(0.0, 100.0)
+            // A hundredth is finer than anyone looks.
+            (percent.clamp(0.0, 100.0) * 100.0).round() / 100.0
         } else {
             0.0
         };

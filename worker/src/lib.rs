@@ -26,7 +26,7 @@ mod running;
 mod status;
 mod worker;
 
-pub use coatcheck_shared::{job::JobResult, kind::KindPayload};
+pub use coatcheck_shared::{job::JobResult, kind::KindPayload, settings};
 pub use schemars;
 pub use tokio_util::sync::CancellationToken;
 

@@ -65,3 +65,14 @@ async fn what_is_no_image_or_outside_of_the_folder_is_given_up() {
         assert_eq!(outcome.unwrap_err().into_parts().2, Then::Fail, "{file}");
     }
 }
+
+#[test]
+fn the_readme_shows_the_example_as_it_is() {
+    let readme = include_str!("../../README.md");
+    for file in [
+        include_str!("../examples/thumbnails/handler.rs"),
+        include_str!("../examples/thumbnails/main.rs"),
+    ] {
+        assert!(readme.contains(&format!("```rust\n{file}```\n")), "{file}");
+    }
+}

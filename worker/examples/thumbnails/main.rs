@@ -4,18 +4,15 @@ mod handler;
 
 use std::error::Error;
 
-use coatcheck_shared::settings;
-use coatcheck_worker::handlers::builtin;
+use coatcheck_worker::{handlers::builtin, run_until_signalled, settings};
 
 use self::handler::Thumbnails;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let settings = settings::load()?;
+    tracing_subscriber::fmt().init();
     let folder = "./images".into();
-    let registry = builtin(&settings)?.register(Thumbnails { folder })?;
-    for kind in registry.kinds() {
-        tracing::info!(%kind, "can be run");
-    }
+    let registry = builtin(&settings::load()?)?.register(Thumbnails { folder })?;
+    run_until_signalled(registry).await?;
     Ok(())
 }

@@ -16,6 +16,10 @@ use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 
+/// Every job is a few dozen small allocations, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let outcome = match CommandLine::parse().command {
         None => roles::play(roles::all_in_one::run),

@@ -1,5 +1,6 @@
 -- A job is a row. Every index below is on columns that claiming a job does not change, so that
 -- the claim is a heap-only (HOT) update; the finish, which leaves `active`, is the one that is not.
+-- The fill factor leaves room for both new versions of a row in its page.
 
 CREATE TABLE queues (
     name text PRIMARY KEY
@@ -74,7 +75,7 @@ CREATE TABLE jobs (
     CONSTRAINT only_a_failure_ends_in_one CHECK (state <> 'failed' OR failure IS NOT NULL),
     CONSTRAINT told_to_stop_only_once_begun
         CHECK (NOT cancel_requested OR state IN ('running', 'cancelled'))
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 -- Bodies arrive compressed or small; compressing them again costs more than it saves.
 ALTER TABLE jobs ALTER COLUMN payload SET STORAGE EXTERNAL;

@@ -109,6 +109,8 @@ impl Bed {
             retain: Duration::from_secs(600),
             metadata: Metadata::default(),
             traceparent: None,
+            idempotency: None,
+            unique: None,
         }
     }
 

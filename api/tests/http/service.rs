@@ -162,6 +162,8 @@ impl Service {
             retain: Duration::from_secs(60),
             metadata: Default::default(),
             traceparent: None,
+            idempotency: None,
+            unique: None,
         };
         self.backend.store.insert(vec![job]).await.unwrap();
         id

@@ -74,6 +74,10 @@ pub enum RetryOutcome {
 
 /// What came of forgetting a job.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request, and taken apart at once"
+)]
 pub enum DeleteOutcome {
     /// It is gone.
     Deleted,

@@ -5,7 +5,7 @@
 //! too, is the result, with its status and header fields; so is a redirect, which is not followed.
 //!
 //! Unless the operator allows it, no private address is called, whatever the URL, the name server
-//! or the answer say: see [`mod@address`].
+//! or the answer say: see `http/address.rs`.
 
 mod address;
 mod answer;

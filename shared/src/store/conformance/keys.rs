@@ -47,6 +47,7 @@ impl Fixture {
     async fn count(&self) -> usize {
         let page = PageRequest {
             after: None,
+            before: None,
             limit: 1_000,
         };
         let jobs = self

@@ -32,7 +32,7 @@ pub struct HttpPayload {
     pub body: Option<serde_json::Value>,
     /// How long to wait for the whole answer, in seconds; the worker's `http.timeout_s` where it
     /// is not said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::optional_integer")]
     #[schemars(range(min = 1, max = 86_400))]
     pub timeout_s: Option<u64>,
 }

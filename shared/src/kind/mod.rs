@@ -6,7 +6,7 @@ pub mod http;
 pub mod sleep;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::job::KindName;
 
@@ -50,4 +50,86 @@ pub fn payload_schema<P: JsonSchema>() -> serde_json::Value {
         .into_generator()
         .into_root_schema_for::<P>()
         .to_value()
+}
+
+/// Reads an unsigned integer as JSON Schema means it: any number without a fraction, `4.0` too.
+///
+/// For `#[serde(deserialize_with = …)]` on a field of a payload; [`optional_integer`] where the
+/// field may be left out.
+///
+/// # Errors
+/// For anything else, and for what a [`u64`] cannot hold.
+pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Integer::deserialize(deserializer).map(|integer| integer.0)
+}
+
+/// As [`integer`], or null.
+///
+/// # Errors
+/// As [`integer`].
+pub fn optional_integer<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Option::<Integer>::deserialize(deserializer).map(|integer| integer.map(|integer| integer.0))
+}
+
+struct Integer(u64);
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole, not negative, and smaller than the largest"
+        )]
+        let exact = |number: f64| {
+            /// 2^64, the first that does not fit.
+            const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
+            let fits = number.fract() == 0.0 && (0.0..TOO_LARGE).contains(&number);
+            fits.then_some(number as u64)
+        };
+        let number = serde_json::Number::deserialize(deserializer)?;
+        number
+            .as_u64()
+            .or_else(|| number.as_f64().and_then(exact))
+            .map(Self)
+            .ok_or_else(|| de::Error::custom(format!("{number} is not a whole number from 0 on")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{http::HttpPayload, sleep::SleepPayload};
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        for (text, ms) in [("4", 4), ("4.0", 4), ("4e3", 4_000), ("0.0", 0)] {
+            let sleep: SleepPayload = serde_json::from_str(&format!(r#"{{"ms":{text}}}"#)).unwrap();
+            assert_eq!(sleep.ms, ms, "{text}");
+            let http = format!(r#"{{"url":"http://x","timeout_s":{text}}}"#);
+            let http: HttpPayload = serde_json::from_str(&http).unwrap();
+            assert_eq!(http.timeout_s, Some(ms), "{text}");
+        }
+        for text in ["4.5", "-1", "-1.0", "1e300", "\"4\"", "null"] {
+            let sleep = serde_json::from_str::<SleepPayload>(&format!(r#"{{"ms":{text}}}"#));
+            assert!(sleep.is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_may_be_left_out_still_may() {
+        for text in [
+            r#"{"url":"http://x"}"#,
+            r#"{"url":"http://x","timeout_s":null}"#,
+        ] {
+            let http: HttpPayload = serde_json::from_str(text).unwrap();
+            assert_eq!(http.timeout_s, None);
+        }
+        let schema = super::payload_schema::<HttpPayload>();
+        assert_eq!(schema["required"], serde_json::json!(["url"]));
+        assert_eq!(schema["properties"]["timeout_s"]["type"][0], "integer");
+        let schema = super::payload_schema::<SleepPayload>();
+        assert_eq!(schema["properties"]["ms"]["type"], "integer");
+    }
 }

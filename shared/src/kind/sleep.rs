@@ -10,6 +10,7 @@ use super::KindPayload;
 #[serde(deny_unknown_fields)]
 pub struct SleepPayload {
     /// Milliseconds to sleep, at most a day.
+    #[serde(deserialize_with = "super::integer")]
     #[schemars(range(max = 86_400_000))]
     pub ms: u64,
 }

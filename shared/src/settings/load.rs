@@ -4,30 +4,37 @@ use std::path::Path;
 
 use figment::{
     Figment,
-    providers::{Env, Format, Toml},
+    providers::{Env, Format, Serialized, Toml},
 };
 
-use super::{REFERENCE, Settings};
+use super::{REFERENCE, Settings, unreadable::Sources};
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A file or a variable that cannot be read as a setting.
-    #[error("settings: {0}")]
-    Unreadable(#[source] Box<figment::Error>),
     /// The file that `COATCHECK_CONFIG` names is not there.
     #[error("settings: COATCHECK_CONFIG names {0:?}, and there is no such file")]
     NoFile(String),
-    /// Settings that are each readable but wrong, or contradict one another.
+    /// Settings that cannot be read, are wrong, or contradict one another: a line for each.
     #[error("settings: {}", .0.join("; "))]
     Wrong(Vec<String>),
 }
 
-/// The variables that are about the settings, and none themselves.
-const NOT_SETTINGS: [&str; 1] = ["CONFIG"];
+/// What the variables of all other settings begin with.
+pub(super) const PREFIX: &str = "COATCHECK_";
+
+/// The variables that are about the settings, or a client's, and no settings themselves.
+const NOT_SETTINGS: [&str; 3] = ["CONFIG", "URL", "KEY"];
 
 /// The settings whose variables have no prefix, by the custom of the field.
-const ADDRESSES: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
+pub(super) const ADDRESSES: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
+
+/// The settings whose variables are taken as they stand: a key of digits alone is no number.
+const VERBATIM: [(&str, &str); 3] = [
+    ("DATABASE_URL", "database_url"),
+    ("REDIS_URL", "redis_url"),
+    ("COATCHECK_AUTH__ADMIN_KEY", "auth.admin_key"),
+];
 
 /// The settings of this process: the defaults, the file that `COATCHECK_CONFIG` names, and the
 /// environment.
@@ -42,22 +49,26 @@ pub fn load() -> Result<Settings, SettingsError> {
         return Err(SettingsError::NoFile(file.clone()));
     }
     let mut figment = Figment::from(Toml::string(REFERENCE));
-    if let Some(file) = file {
+    if let Some(file) = &file {
         figment = figment.merge(Toml::file_exact(file));
     }
-    let figment = figment
-        .merge(
-            Env::raw()
-                .only(&ADDRESSES)
-                .filter(|name| is_filled(name.as_str())),
-        )
-        .merge(
-            Env::prefixed("COATCHECK_")
-                .ignore(&NOT_SETTINGS)
-                .filter(|name| is_filled(&format!("COATCHECK_{name}")))
-                .split("__"),
-        );
-    read(&figment)
+    figment = figment.merge(
+        Env::prefixed(PREFIX)
+            .ignore(&NOT_SETTINGS)
+            .filter(|name| is_filled(&format!("{PREFIX}{name}")))
+            .split("__"),
+    );
+    let variables = filled_variables();
+    for (name, value) in &variables {
+        let verbatim = VERBATIM
+            .iter()
+            .find(|(variable, _)| variable.eq_ignore_ascii_case(name));
+        if let Some((_, key)) = verbatim {
+            figment = figment.merge(Serialized::global(key, value));
+        }
+    }
+    let variables = variables.into_iter().map(|(name, _)| name).collect();
+    read(&figment, &Sources { variables, file })
 }
 
 /// The defaults with a TOML text over them.
@@ -65,18 +76,27 @@ pub fn load() -> Result<Settings, SettingsError> {
 /// # Errors
 /// As [`load`].
 pub fn load_from(text: &str) -> Result<Settings, SettingsError> {
-    read(&Figment::from(Toml::string(REFERENCE)).merge(Toml::string(text)))
+    let figment = Figment::from(Toml::string(REFERENCE)).merge(Toml::string(text));
+    read(&figment, &Sources::default())
 }
 
-/// Whether a variable is set to something: compose files pass on unset ones as empty.
+/// The variables that are set to something: compose files pass on unset ones as empty.
+fn filled_variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
 fn is_filled(name: &str) -> bool {
-    std::env::vars_os().any(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty())
+    let mut variables = filled_variables().into_iter();
+    variables.any(|(filled, _)| filled.eq_ignore_ascii_case(name))
 }
 
-fn read(figment: &Figment) -> Result<Settings, SettingsError> {
+fn read(figment: &Figment, sources: &Sources) -> Result<Settings, SettingsError> {
     let settings: Settings = figment
         .extract()
-        .map_err(|error| SettingsError::Unreadable(Box::new(error)))?;
+        .map_err(|error| SettingsError::Wrong(sources.explain(figment, error)))?;
     settings.check()?;
     Ok(settings)
 }
@@ -90,18 +110,5 @@ mod tests {
         let settings = load_from("").unwrap();
         assert_eq!(settings.worker.concurrency, 1_000);
         assert!(settings.database_url.is_none());
-    }
-
-    #[test]
-    fn an_unknown_or_unreadable_setting_is_named() {
-        for (text, named) in [
-            ("worker.concurency = 1", "concurency"),
-            ("worker.concurrency = \"many\"", "worker.concurrency"),
-            ("listen = \"here\"", "listen"),
-            ("auth.mode = \"none\"", "auth.mode"),
-        ] {
-            let error = load_from(text).unwrap_err().to_string();
-            assert!(error.contains(named), "{text}: {error}");
-        }
     }
 }

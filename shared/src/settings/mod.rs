@@ -2,6 +2,7 @@
 
 mod check;
 mod load;
+mod unreadable;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 

@@ -5,7 +5,13 @@ use clap::{
     builder::styling::{AnsiColor, Styles},
 };
 
-use crate::load::LoadArguments;
+use crate::{
+    client::{
+        get::GetArguments, list::ListArguments, logs::LogsArguments, moves::MoveArguments,
+        submit::SubmitArguments, wait::WaitArguments,
+    },
+    load::LoadArguments,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -25,12 +31,18 @@ Settings come from the environment, over the file that COATCHECK_CONFIG names, o
   COATCHECK_WORKER__GRACE_S       how long SIGTERM lets running jobs finish [25]
   COATCHECK_WORKER__LISTEN        where a worker serves /readyz and /metrics [127.0.0.1:8081]
   COATCHECK_LOG__FILTER           what is logged, as in info,coatcheck_worker=debug [info]
-All of them, with their meaning, stand in coatcheck.toml.";
+All of them, with their meaning, stand in coatcheck.toml.
+
+A client (submit, get, wait, list, cancel, retry, logs, load) reads these instead:
+  COATCHECK_URL                   where the API is [http://127.0.0.1:8080]
+  COATCHECK_KEY                   the key to call with [none]";
 
 const EXAMPLES: &str = "\
 Examples:
   coatcheck                                  everything in one process, on 127.0.0.1:8080
   COATCHECK_LISTEN=127.0.0.1:9000 coatcheck  the same elsewhere
+  coatcheck submit sleep '{\"ms\": 3000}' --wait
+                                             hand in a job and see it finish
   coatcheck load --duration 30s              measure it
 
   export DATABASE_URL=postgres://coatcheck@db/coatcheck REDIS_URL=redis://redis
@@ -80,6 +92,20 @@ pub(crate) enum Command {
     /// Works on the database that DATABASE_URL names. Doing it again does nothing, and several at
     /// once wait for one another. The SQLite file of `coatcheck` without a command needs none.
     Migrate,
+    /// Hand in a job: prints its id, or with --wait the job once it is finished.
+    Submit(Box<SubmitArguments>),
+    /// Show a job, or fetch its result.
+    Get(GetArguments),
+    /// Wait until a job is finished.
+    Wait(WaitArguments),
+    /// List jobs, newest first.
+    List(Box<ListArguments>),
+    /// Cancel jobs: at once where they wait, as soon as they stop where they run.
+    Cancel(MoveArguments),
+    /// Run failed or cancelled jobs again.
+    Retry(MoveArguments),
+    /// Show what a job's attempts have logged.
+    Logs(LogsArguments),
     /// Measure a running Coatcheck: submit jobs, follow them to their end, report.
     ///
     /// A closed loop keeps --connections callers busy, each sending its next job when its last is

@@ -1,6 +1,7 @@
 //! `coatcheck`: the one binary, for operators and for clients.
 
 mod arguments;
+mod client;
 mod failure;
 mod file_limit;
 mod greeting;
@@ -26,6 +27,13 @@ fn main() -> ExitCode {
         Some(Command::Api) => roles::play(roles::api::run),
         Some(Command::Worker) => roles::play(roles::worker::run),
         Some(Command::Migrate) => roles::play(roles::migrate::run),
+        Some(Command::Submit(arguments)) => client::submit::run(&arguments),
+        Some(Command::Get(arguments)) => client::get::run(&arguments),
+        Some(Command::Wait(arguments)) => client::wait::run(&arguments),
+        Some(Command::List(arguments)) => client::list::run(&arguments),
+        Some(Command::Cancel(arguments)) => client::moves::cancel(&arguments),
+        Some(Command::Retry(arguments)) => client::moves::retry(&arguments),
+        Some(Command::Logs(arguments)) => client::logs::run(&arguments),
         Some(Command::Load(arguments)) => load::run(&arguments),
     };
     outcome.unwrap_or_else(|failure| failure.report())

@@ -20,10 +20,20 @@ Examples:
 Exit status: 0 all went well, 1 there were errors (the report says which), 2 wrong usage.")]
 pub(crate) struct LoadArguments {
     /// Where the API is.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "COATCHECK_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     url: Url,
     /// The key to call with, where the API wants one.
-    #[arg(long, value_name = "KEY")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "COATCHECK_KEY",
+        hide_env_values = true
+    )]
     key: Option<String>,
 
     /// The kind of the jobs.

@@ -184,8 +184,26 @@ fn a_wrong_setting_is_named_on_one_line() {
     let folder = tempfile::tempdir().unwrap();
     for (variable, value, named) in [
         ("COATCHECK_WORKER__LEASE_S", "0", "worker.lease_s is 0"),
-        ("COATCHECK_WORKER__CONCURENCY", "1", "concurency"),
-        ("COATCHECK_LISTEN", "here", "listen"),
+        (
+            "COATCHECK_WORKER__CONCURENCY",
+            "1",
+            "COATCHECK_WORKER__CONCURENCY is no setting: there are concurrency, ",
+        ),
+        (
+            "COATCHECK_LISTEN",
+            "here",
+            "COATCHECK_LISTEN is \"here\": it must be an address and port such as 127.0.0.1:8080",
+        ),
+        (
+            "COATCHECK_HTTP__ALLOW_PRIVATE",
+            "perhaps",
+            "COATCHECK_HTTP__ALLOW_PRIVATE is \"perhaps\": it must be true or false",
+        ),
+        (
+            "COATCHECK_WORKER__CONCURRENCY",
+            "many",
+            "COATCHECK_WORKER__CONCURRENCY is \"many\": it must be a whole number",
+        ),
         ("COATCHECK_LISTEN", "0.0.0.0:0", "COATCHECK_AUTH__ADMIN_KEY"),
         ("COATCHECK_LOG__FILTER", "info,=,=", "log.filter"),
         ("COATCHECK_CONFIG", "/no/such.toml", "/no/such.toml"),
@@ -197,6 +215,36 @@ fn a_wrong_setting_is_named_on_one_line() {
             line.to_lowercase().contains(&named.to_lowercase()),
             "{named}: {line}"
         );
+    }
+}
+
+#[test]
+fn a_wrong_setting_in_a_file_is_named_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, named) in [
+        (
+            "worker.concurency = 1",
+            "worker.concurency in my.toml is no setting",
+        ),
+        (
+            "http.allow_private = 2",
+            "http.allow_private in my.toml is 2: it must be true or false",
+        ),
+        (
+            "worker.listen = \"here\"",
+            "worker.listen in my.toml is \"here\": it must be an address",
+        ),
+        (
+            "worker.lease_s = 1.5",
+            "worker.lease_s in my.toml is 1.5: it must be a whole number",
+        ),
+        ("worker = [", "my.toml is not TOML: "),
+    ] {
+        std::fs::write(folder.path().join("my.toml"), text).unwrap();
+        let variables = [("COATCHECK_CONFIG", "my.toml")];
+        let (status, line) = refusal(coatcheck(folder.path(), &[], &variables));
+        assert_eq!(status, Some(2), "{line}");
+        assert!(line.contains(named), "{named}: {line}");
     }
 }
 

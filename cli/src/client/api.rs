@@ -153,7 +153,7 @@ impl Api {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                Err(error) => return Err(self.away(&error)),
+                Err(error) => return Err(self.away(error)),
             }
         }
     }
@@ -173,11 +173,11 @@ impl Api {
                 }
                 // A request that found no connection has not been seen by anyone.
                 Err(error) if call.repeatable || error.is_connect() => None,
-                Ok(_) | Err(_) => return outcome.map_err(|error| self.away(&error)),
+                Ok(_) | Err(_) => return outcome.map_err(|error| self.away(error)),
             };
             let next = asked.unwrap_or(pause).max(pause);
             if begun.elapsed() + next >= call.patience {
-                return outcome.map_err(|error| self.away(&error));
+                return outcome.map_err(|error| self.away(error));
             }
             tokio::time::sleep(next).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -206,17 +206,11 @@ impl Api {
         Ok(request)
     }
 
-    pub(super) fn away(&self, error: &reqwest::Error) -> Failure {
-        // The URL is told once, and without what comes behind the port.
-        let error = with_causes(error);
-        let what = error.split(" for url (").next().unwrap_or_default();
-        let cause = error.split("): ").last().filter(|cause| *cause != error);
+    /// That nobody answers.
+    pub(super) fn away(&self, error: reqwest::Error) -> Failure {
         let server = self.base.origin().ascii_serialization();
-        let reason = match cause {
-            Some(cause) => format!("no answer from {server}: {what}: {cause}"),
-            None => format!("no answer from {server}: {what}"),
-        };
-        Failure::new(UNAVAILABLE, reason)
+        let cause = with_causes(&error.without_url());
+        Failure::new(UNAVAILABLE, format!("no answer from {server}: {cause}"))
     }
 }
 

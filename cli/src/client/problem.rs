@@ -65,6 +65,7 @@ fn exit_status(status: StatusCode, problem_type: &str) -> u8 {
     const FAILED: u8 = 1;
     match status.as_u16() {
         404 if problem_type.ends_with("/no-result") => FAILED,
+        404 if problem_type.ends_with("/route-not-found") => USAGE,
         404 => NOT_FOUND,
         401 | 403 => NOT_ALLOWED,
         409 => FAILED,
@@ -87,6 +88,7 @@ mod tests {
             (404, "/problems/job-not-found", 3),
             (404, "/problems/result-not-ready", 3),
             (404, "/problems/no-result", 1),
+            (404, "/problems/route-not-found", 2),
             (409, "/problems/job-finished", 1),
             (413, "", 2),
             (422, "", 2),

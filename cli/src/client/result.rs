@@ -62,7 +62,7 @@ async fn start(api: &Api, id: &str) -> Result<Response, Failure> {
     let (status, headers) = (response.status(), response.headers().clone());
     let body = first_bytes(response)
         .await
-        .map_err(|error| api.away(&error))?;
+        .map_err(|error| api.away(error))?;
     Err(problem::failure(status, &headers, &body))
 }
 
@@ -100,7 +100,7 @@ async fn copy(
         };
         breaks += 1;
         let Some(tag) = tag.as_deref().filter(|_| breaks <= MOST_BREAKS) else {
-            return Err(api.away(&error));
+            return Err(api.away(error));
         };
         tokio::time::sleep(PAUSE).await;
         response = go_on(api, id, written, tag).await?;

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::bed::{Coatcheck, call};
+use crate::{
+    bed::{Coatcheck, call},
+    scripted::{JOB, Scripted, answer},
+};
 
 #[test]
 fn a_job_is_submitted_with_all_that_can_be_said_of_it() {
@@ -173,6 +176,28 @@ fn each_job_is_cancelled_whatever_becomes_of_the_others() {
     coatcheck
         .call(&["cancel", "no-such-job", &finished])
         .ended_with(3);
+}
+
+#[test]
+fn jobs_are_run_again() {
+    let queued = JOB.replace("succeeded", "queued");
+    let conflict = r#"{"title":"No","detail":"It runs.","status":409}"#;
+    let server = Scripted::start(vec![
+        answer("202 Accepted", "", &queued),
+        answer("409 Conflict", "", conflict),
+    ]);
+    let ran = call(&[("COATCHECK_URL", &server.url)], &["retry", "1", "2"], "").ended_with(1);
+    assert_eq!(ran.line(), "1 queued");
+    assert!(ran.stderr.contains("No (409): It runs."), "{ran:?}");
+    let requests = server.requests();
+    assert!(
+        requests[0].starts_with("post /v1/jobs/1/retry "),
+        "{requests:?}"
+    );
+    assert!(
+        requests[1].starts_with("post /v1/jobs/2/retry "),
+        "{requests:?}"
+    );
 }
 
 #[test]

@@ -9,10 +9,8 @@ use serde_json::Value;
 
 use crate::{
     bed::{Coatcheck, call},
-    scripted::{Scripted, answer},
+    scripted::{JOB, Scripted, answer},
 };
-
-const JOB: &str = r#"{"id":"1","kind":"sleep","queue":"default","state":"succeeded","priority":"normal","attempt":1,"max_attempts":3,"created_at":"2026-01-31T12:00:00Z","run_at":"2026-01-31T12:00:00Z","started_at":null,"finished_at":null,"expires_at":null,"progress":null,"error":{"type":"error","message":"odd \u001b[2J"},"metadata":{}}"#;
 
 #[test]
 fn a_refusal_names_each_wrong_field_on_its_line() {

@@ -6,6 +6,9 @@ use std::{
     thread::JoinHandle,
 };
 
+/// A job as the server describes it.
+pub(crate) const JOB: &str = r#"{"id":"1","kind":"sleep","queue":"default","state":"succeeded","priority":"normal","attempt":1,"max_attempts":3,"created_at":"2026-01-31T12:00:00Z","run_at":"2026-01-31T12:00:00Z","started_at":null,"finished_at":null,"expires_at":null,"progress":null,"error":{"type":"error","message":"odd \u001b[2J"},"metadata":{}}"#;
+
 /// Plays a script on an address, an answer a connection.
 pub(crate) struct Scripted {
     pub(crate) url: String,

@@ -65,7 +65,7 @@ pub(crate) async fn post(
 }
 
 /// The job as it will stand in the store, without holding on to its payload.
-fn described(new: &NewJob) -> Job {
+pub(super) fn described(new: &NewJob) -> Job {
     let mut copy = new.clone();
     copy.payload = bytes::Bytes::new();
     copy.into_job()

@@ -31,7 +31,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Unique> {
 /// That another job holds the key.
 pub(super) fn exists(job: JobId) -> Problem {
     Problem::new(
-        ProblemType::JobExists,
+        ProblemType::UniqueJobExists,
         "Another job holds this unique key: see `existing_job`.",
     )
     .with("existing_job", path_of(job))

@@ -71,7 +71,7 @@ problem_types! {
         "The body did not arrive in the time that limits.request_s allows, and the connection was closed. Nothing was stored.";
     JobFinished = 409, "job-finished", "The job is finished",
         "A job that has succeeded or failed cannot be cancelled any more. `state` says how it ended.";
-    JobExists = 409, "job-exists", "Another job holds this unique key",
+    UniqueJobExists = 409, "job-exists", "Another job holds this unique key",
         "A job that was submitted with the same `unique.key` still holds it, so no second one was made. `existing_job` is its URL.";
     BodyTooLarge = 413, "body-too-large", "The body is too large",
         "`limit_bytes` is the largest body that this server takes (limits.body_bytes).";

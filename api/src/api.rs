@@ -17,8 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     body::BodyLimits,
     caller::Credentials,
+    depths::Depths,
     intake::{Announcer, Intake},
     kinds::Kinds,
+    rate_limit::RateLimits,
+    retry_after::RunTimes,
     waiters::Waiters,
 };
 
@@ -42,6 +45,12 @@ pub(crate) struct Api {
     pub(crate) credentials: Credentials,
     /// The bounds of a body.
     pub(crate) bodies: BodyLimits,
+    /// How much waits in which queue.
+    pub(crate) depths: Depths,
+    /// How much each caller may ask.
+    pub(crate) rate_limits: RateLimits,
+    /// How long jobs usually run.
+    pub(crate) run_times: RunTimes,
     /// What a submission gets that does not say.
     pub(crate) defaults: Defaults,
     /// The longest that `Prefer: wait` waits.
@@ -58,6 +67,8 @@ pub(crate) struct Defaults {
     pub(crate) max_attempts: u32,
     /// How long it is kept once it is finished.
     pub(crate) retain: Duration,
+    /// How long its idempotency key is remembered.
+    pub(crate) idempotency_retain: Duration,
 }
 
 impl Api {
@@ -71,6 +82,9 @@ impl Api {
         Ok(Self {
             intake: Intake::start(&backend, &settings.store, announcer.clone()),
             kinds: Kinds::new(backend.store.clone(), settings)?,
+            depths: Depths::new(&backend, settings.limits.queue_depth),
+            rate_limits: RateLimits::of(&settings.limits),
+            run_times: RunTimes::default(),
             store: backend.store,
             queue: backend.queue,
             clock: backend.clock,
@@ -84,6 +98,7 @@ impl Api {
             defaults: Defaults {
                 max_attempts: settings.jobs.max_attempts,
                 retain: Duration::from_secs(settings.jobs.retain_s),
+                idempotency_retain: Duration::from_secs(settings.jobs.idempotency_retain_s),
             },
             longest_wait_s: settings.limits.wait_s,
             metrics,

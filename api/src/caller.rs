@@ -77,7 +77,10 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(match request.app_data::<Data<Api>>() {
-            Some(api) => api.credentials.check(request.headers()),
+            Some(api) => api.credentials.check(request.headers()).and_then(|caller| {
+                api.rate_limits.admit(request, &caller.tenant)?;
+                Ok(caller)
+            }),
             None => Err(Problem::internal(&"an endpoint without its state")),
         })
     }

@@ -19,6 +19,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use crate::{
     api::Api,
     problem::{self, Problem, ProblemType},
+    rate_limit::RateLimitFields,
     request_id::{self, X_REQUEST_ID},
     routes::Pattern,
 };
@@ -91,7 +92,11 @@ fn finish_head(response: &mut ServiceResponse, id: &str) {
             .head_mut()
             .set_connection_type(ConnectionType::Close);
     }
+    let rate_limit = RateLimitFields::of(response.request());
     let headers = response.headers_mut();
+    if let Some(fields) = rate_limit {
+        fields.write(headers);
+    }
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(X_REQUEST_ID.clone(), id);
     }

@@ -19,13 +19,13 @@ pub(crate) async fn post(caller: Caller, api: Data<Api>, request: HttpRequest) -
     match outcome.ok_or_else(Problem::no_job)? {
         CancelOutcome::Cancelled(job) => {
             api.announcer.signal(Signal::Finished(vec![id]));
-            view::found(&request, &job, now, |_| {})
+            view::found(&request, &api, &job, |_| {})
         }
         CancelOutcome::Requested(job) => {
             api.announcer.signal(Signal::CancelRequested(vec![id]));
-            view::accepted(&job, now, |_| {})
+            view::accepted(&api, &job, |_| {})
         }
-        CancelOutcome::AlreadyCancelled(job) => view::found(&request, &job, now, |_| {}),
+        CancelOutcome::AlreadyCancelled(job) => view::found(&request, &api, &job, |_| {}),
         CancelOutcome::Finished(job) => Err(finished(&job)),
     }
 }

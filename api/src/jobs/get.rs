@@ -20,7 +20,7 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
         None => api.store.get(&caller.tenant, id).await?,
     };
     let job = job.ok_or_else(Problem::no_job)?;
-    view::found(&request, &job, api.now(), |response| {
+    view::found(&request, &api, &job, |response| {
         if let Some(applied) = preferences.applied_wait() {
             response.insert_header((PREFERENCE_APPLIED.clone(), applied));
         }

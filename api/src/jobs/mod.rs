@@ -10,6 +10,7 @@ mod page;
 pub(crate) mod result;
 mod submission;
 pub(crate) mod submit;
+mod unique;
 mod view;
 mod wait;
 

@@ -40,7 +40,7 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
 }
 
 fn without_result(job: &Job, api: &Api) -> Problem {
-    match retry_after::seconds(job, api.now()) {
+    match retry_after::seconds(api, job) {
         Some(seconds) => Problem::new(ProblemType::ResultNotReady, "The job is not finished yet.")
             .retry_after(seconds),
         None => Problem::new(

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use coatcheck_shared::{
-    job::{JobId, KindName, Metadata, NewJob, Priority, QueueName, Tenant},
+    job::{JobId, KindName, Metadata, NewJob, Priority, QueueName, Tenant, Unique},
     timestamp::Timestamp,
 };
 use serde_json::Value;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     api::{Api, Defaults},
     fields::{self, Fields},
+    jobs::unique,
     kinds::Kind,
     problem::{FieldError, Problem, ProblemType},
     strict_json::Member,
@@ -19,7 +20,7 @@ use crate::{
 
 /// The fields of a submission, for who has used another.
 const KNOWN: &str = "kind, payload, queue, priority, run_at, delay_s, max_attempts, timeout_s, \
-                     start_within_s, deadline_s, retain_s, metadata";
+                     start_within_s, deadline_s, retain_s, metadata, unique";
 
 /// The most attempts that a job can have.
 const MOST_ATTEMPTS: u64 = 1_000;
@@ -45,6 +46,7 @@ struct Options {
     deadline: Option<Duration>,
     retain: Option<Duration>,
     metadata: Metadata,
+    unique: Option<Unique>,
 }
 
 /// When a job may start.
@@ -116,7 +118,7 @@ impl Submission {
             metadata: options.metadata,
             traceparent: Some(traceparent),
             idempotency: None,
-            unique: None,
+            unique: options.unique,
         }
     }
 }
@@ -137,6 +139,7 @@ impl Options {
             deadline: fields.optional("deadline_s", |value| fields::seconds(value, 1)),
             retain: fields.optional("retain_s", |value| fields::seconds(value, 0)),
             metadata: fields.metadata(),
+            unique: unique::read(fields),
         }
     }
 }

@@ -1,75 +1,165 @@
 //! `POST /v1/jobs`: takes a job in.
 
 use actix_web::{
-    HttpRequest,
-    http::header,
+    HttpRequest, HttpResponseBuilder,
+    http::{StatusCode, header},
     web::{Data, Payload},
 };
-use coatcheck_shared::job::{Job, JobId};
+use coatcheck_shared::job::{Inserted, Job, JobId, NewJob};
 
-use super::{path_of, submission::Submission, view, wait};
+use super::{path_of, submission::Submission, unique, view, wait};
 use crate::{
     api::Api,
     caller::Caller,
+    idempotency::{self, IDEMPOTENT_REPLAYED, IdempotencyKey, REPLAYED},
     prefer::{PREFERENCE_APPLIED, Preferences},
+    problem::{Problem, ProblemType},
     reply::Answer,
     trace_context,
 };
 
 /// Stores a job and answers 202, or 200 where it finished while the client was willing to wait.
+/// A repeated request is answered about the job of the first.
 pub(crate) async fn post(
     caller: Caller,
     api: Data<Api>,
     request: HttpRequest,
     payload: Payload,
 ) -> Answer {
-    let preferences = Preferences::of(&request, api.longest_wait_s);
     let body = api.bodies.json(&request, payload).await?;
+    let key = IdempotencyKey::of(&request)?;
     let submission = Submission::read(&api, &body.bytes).await?;
     let id = JobId::generate(&api.clock);
-    let new = submission.into_job(
+    let mut new = submission.into_job(
         id,
         caller.tenant.clone(),
         api.now(),
         &api.defaults,
         trace_context::of(request.headers(), id),
     );
-    let mut job = described(&new);
-    api.intake.accept(new).await?;
+    new.idempotency = key.as_ref().map(|key| {
+        let expires_at = new.created_at.after(api.defaults.idempotency_retain);
+        key.remember(
+            &request,
+            &body.bytes,
+            StatusCode::ACCEPTED.as_u16(),
+            expires_at,
+        )
+    });
+    let job = described(&new);
+    api.depths.admit(&new.queue, 1).await?;
+    let inserted = api.intake.accept(new).await?;
     drop(body);
-    if let Some(longest) = preferences.wait() {
-        // The job is stored: not even a fault on the way back may turn this into a failure.
-        if let Ok(Some(current)) = wait::until_finished(&api, &caller.tenant, id, longest).await {
-            job = current;
-        }
-        if job.lifecycle.state.is_terminal() {
-            return finished_in_time(&request, &job, &api, preferences);
-        }
+    let exchange = Exchange {
+        preferences: Preferences::of(&request, api.longest_wait_s),
+        caller,
+        api: &api,
+        request: &request,
+    };
+    match inserted {
+        Inserted::Stored { .. } => exchange.stored(job, key).await,
+        Inserted::Replayed { job, status } => exchange.replayed(job, status).await,
+        Inserted::KeyReused => Err(idempotency::reused()),
+        Inserted::UniqueExists { job } => Err(unique::exists(job)),
     }
-    view::accepted(&job, api.now(), |response| {
-        if let Some(applied) = preferences.applied_async() {
-            response.insert_header((PREFERENCE_APPLIED.clone(), applied));
-        }
-    })
 }
 
 /// The job as it will stand in the store, without holding on to its payload.
-fn described(new: &coatcheck_shared::job::NewJob) -> Job {
+pub(super) fn described(new: &NewJob) -> Job {
     let mut copy = new.clone();
     copy.payload = bytes::Bytes::new();
     copy.into_job()
 }
 
-fn finished_in_time(
-    request: &HttpRequest,
-    job: &Job,
-    api: &Api,
+/// A submission that is in the store, to be answered.
+struct Exchange<'a> {
     preferences: Preferences,
-) -> Answer {
-    view::found(request, job, api.now(), |response| {
-        response.insert_header((header::CONTENT_LOCATION, path_of(job.id)));
-        if let Some(applied) = preferences.applied_wait() {
-            response.insert_header((PREFERENCE_APPLIED.clone(), applied));
+    caller: Caller,
+    api: &'a Api,
+    request: &'a HttpRequest,
+}
+
+impl Exchange<'_> {
+    async fn stored(self, mut job: Job, key: Option<IdempotencyKey>) -> Answer {
+        if self.preferences.wait().is_some() {
+            // The job is stored: not even a fault on the way back may turn this into a failure.
+            if let Ok(Some(current)) = self.current(job.id).await {
+                job = current;
+            }
+            if job.lifecycle.state.is_terminal() {
+                if let Some(key) = key {
+                    self.remember_finished(&key).await;
+                }
+                return self.finished(&job, |_| {});
+            }
         }
-    })
+        self.accepted(&job, |_| {})
+    }
+
+    /// The job of an earlier, equal request as it is now, under the code of that one's answer.
+    async fn replayed(self, id: JobId, status: u16) -> Answer {
+        let Some(job) = self.current(id).await? else {
+            return Err(gone(id));
+        };
+        let mark = |response: &mut HttpResponseBuilder| {
+            response.insert_header((IDEMPOTENT_REPLAYED.clone(), REPLAYED));
+        };
+        if status == StatusCode::OK.as_u16() {
+            self.finished(&job, mark)
+        } else {
+            self.accepted(&job, mark)
+        }
+    }
+
+    /// The job, as soon as it is finished where the client would wait for that.
+    async fn current(&self, id: JobId) -> Result<Option<Job>, Problem> {
+        let tenant = &self.caller.tenant;
+        match self.preferences.wait() {
+            Some(longest) => wait::until_finished(self.api, tenant, id, longest).await,
+            None => Ok(self.api.store.get(tenant, id).await?),
+        }
+    }
+
+    /// A later, equal request is then answered 200 too. Where that cannot be noted it is answered
+    /// 202, which is no less true.
+    async fn remember_finished(&self, key: &IdempotencyKey) {
+        let (tenant, status) = (&self.caller.tenant, StatusCode::OK.as_u16());
+        let noted = self
+            .api
+            .store
+            .set_replayed_status(tenant, key.as_str(), status);
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "the status of an answer was not noted");
+        }
+    }
+
+    fn accepted(&self, job: &Job, extend: impl FnOnce(&mut HttpResponseBuilder)) -> Answer {
+        view::accepted(self.api, job, |response| {
+            if let Some(applied) = self.preferences.applied_async() {
+                response.insert_header((PREFERENCE_APPLIED.clone(), applied));
+            }
+            extend(response);
+        })
+    }
+
+    fn finished(&self, job: &Job, extend: impl FnOnce(&mut HttpResponseBuilder)) -> Answer {
+        view::found(self.request, self.api, job, |response| {
+            response.insert_header((header::CONTENT_LOCATION, path_of(job.id)));
+            if let Some(applied) = self.preferences.applied_wait() {
+                response.insert_header((PREFERENCE_APPLIED.clone(), applied));
+            }
+            extend(response);
+        })
+    }
+}
+
+/// That the job of an earlier, equal request is kept no longer. Not 202: there is nothing to come
+/// back for. And no second job: the work has been done.
+fn gone(id: JobId) -> Problem {
+    Problem::new(
+        ProblemType::JobGone,
+        "This request came before, and its job is kept no longer.",
+    )
+    .with("job", path_of(id))
+    .with_header(IDEMPOTENT_REPLAYED.clone(), REPLAYED)
 }

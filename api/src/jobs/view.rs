@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::path_of;
 use crate::{
+    api::Api,
     reply::{self, Answer},
     retry_after,
 };
@@ -97,12 +98,12 @@ impl Links {
 /// 200 with a job, `Retry-After` while it is not finished; 304 for who has it already.
 pub(super) fn found(
     request: &HttpRequest,
+    api: &Api,
     job: &Job,
-    now: Timestamp,
     extend: impl FnOnce(&mut HttpResponseBuilder),
 ) -> Answer {
     reply::revalidated_json(request, StatusCode::OK, &JobView::of(job), |response| {
-        if let Some(seconds) = retry_after::seconds(job, now) {
+        if let Some(seconds) = retry_after::seconds(api, job) {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
         extend(response);
@@ -111,8 +112,8 @@ pub(super) fn found(
 
 /// 202 with a job that is yet to do what was asked, and where to follow it.
 pub(super) fn accepted(
+    api: &Api,
     job: &Job,
-    now: Timestamp,
     extend: impl FnOnce(&mut HttpResponseBuilder),
 ) -> Answer {
     let path = path_of(job.id);
@@ -122,7 +123,7 @@ pub(super) fn accepted(
         .insert_header((header::LINK, format!("<{path}>; rel=\"monitor\"")))
         .insert_header(("operation-location", path.as_str()))
         .insert_header((header::LOCATION, path));
-    if let Some(seconds) = retry_after::seconds(job, now) {
+    if let Some(seconds) = retry_after::seconds(api, job) {
         response.insert_header((header::RETRY_AFTER, seconds));
     }
     extend(&mut response);

@@ -51,12 +51,16 @@ problem_types! {
         "The body is JSON, but some of its fields are missing, unknown, of the wrong type or out of range, or the payload does not fit the JSON Schema of its kind. `errors` names each of them with a JSON pointer. Where the kind is not known, `kinds` lists those that are; GET /v1/kinds has their schemas.";
     InvalidParameter = 400, "invalid-parameter", "Parameters of the query are wrong",
         "A filter, a limit, an offset or a cursor cannot be used. `errors` names each of them, as if the query were a JSON object. A cursor is good only as it was handed out.";
+    InvalidIdempotencyKey = 400, "invalid-idempotency-key", "The Idempotency-Key cannot be used",
+        "An Idempotency-Key is one string of 1 to 255 visible ASCII characters, in double quotes or without any. Nothing was stored.";
     Unauthorized = 401, "unauthorized", "A credential is needed",
         "This server knows its callers by key. Send it as `Authorization: Bearer KEY`. The answer is the same for a key that is missing and one that is wrong, but for its WWW-Authenticate field.";
     RouteNotFound = 404, "route-not-found", "There is nothing at this path",
         "No resource has this path. Mind that paths have no slash at their end.";
     JobNotFound = 404, "job-not-found", "There is no such job",
         "No job with this id is visible to the caller: it was never submitted, its retention is over, or it belongs to someone else. The three cannot be told apart.";
+    JobGone = 404, "job-gone", "The job of this request is kept no longer",
+        "The same request came before under the same Idempotency-Key and became the job that `job` names, which has since been deleted or is past its retention. No second job was made. Submit under a new key to have the work done again.";
     ResultNotReady = 404, "result-not-ready", "The job is not finished",
         "The job exists and has no result yet. Come back after Retry-After, or ask for the job with `Prefer: wait=N`.";
     NoResult = 404, "no-result", "The job ended without a result",
@@ -67,6 +71,8 @@ problem_types! {
         "The body did not arrive in the time that limits.request_s allows, and the connection was closed. Nothing was stored.";
     JobFinished = 409, "job-finished", "The job is finished",
         "A job that has succeeded or failed cannot be cancelled any more. `state` says how it ended.";
+    UniqueJobExists = 409, "job-exists", "Another job holds this unique key",
+        "A job that was submitted with the same `unique.key` still holds it, so no second one was made. `existing_job` is its URL.";
     BodyTooLarge = 413, "body-too-large", "The body is too large",
         "`limit_bytes` is the largest body that this server takes (limits.body_bytes).";
     UriTooLong = 414, "uri-too-long", "The URI is too long",
@@ -77,6 +83,10 @@ problem_types! {
         "Send the body as it is, without a Content-Encoding.";
     RangeNotSatisfiable = 416, "range-not-satisfiable", "The range lies outside",
         "The Range field asks for nothing that is there. Content-Range says how much there is.";
+    IdempotencyKeyReused = 422, "idempotency-key-reused", "The Idempotency-Key belongs to another request",
+        "A request with another method, target, media type or body came before under the same Idempotency-Key. Nothing was stored. Use a new key for each new request, and the same one only to repeat a request as it was.";
+    RateLimited = 429, "rate-limited", "The caller makes too many requests",
+        "The caller's key has used up its rate (limits.rate_per_s and limits.rate_burst). The fields RateLimit and RateLimit-Policy (IETF draft) say what is left and what is allowed. Nothing was done. Try again after Retry-After.";
     HeadersTooLarge = 431, "headers-too-large", "The header fields are too large",
         "`limit_bytes` is how much all header fields of a request may take together.";
     Internal = 500, "internal", "Something went wrong in the server",
@@ -87,6 +97,8 @@ problem_types! {
         "The operator has announced this kind in advance; nothing runs it. Nothing was stored.";
     DatabaseUnavailable = 503, "database-unavailable", "The database is not available",
         "The database cannot be reached or did not answer in time. Try again after Retry-After. A submission may have been stored though its answer was lost: retry it with the same Idempotency-Key.";
+    QueueFull = 503, "queue-full", "Too many jobs wait in this queue",
+        "As many jobs wait in the queue as the server lets wait (limits.queue_depth). Nothing was stored. Try again after Retry-After, with the same Idempotency-Key.";
     Overloaded = 503, "overloaded", "The server is at its limit",
         "The server holds as much as it may at once. Nothing was stored. Try again after Retry-After.";
 }

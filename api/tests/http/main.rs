@@ -8,6 +8,8 @@
 mod access;
 mod client;
 mod framing;
+mod idempotency;
+mod limits;
 mod lists;
 mod polling;
 mod problems;
@@ -15,4 +17,5 @@ mod results;
 mod service;
 mod shutdown;
 mod submitting;
+mod unique;
 mod validation;

@@ -141,6 +141,17 @@ impl Service {
         self.finish(&running, Outcome::Failed(failure)).await;
     }
 
+    /// The newest job, as soon as there is one.
+    pub(crate) async fn newest_job(&self) -> JobId {
+        loop {
+            let list = self.get("/v1/jobs?limit=1").await.json();
+            if let Some(job) = list["items"].get(0) {
+                return id_of(job);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// A job of another tenant.
     pub(crate) async fn job_of_another(&self) -> JobId {
         let now = self.backend.clock.now();

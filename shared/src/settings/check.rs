@@ -109,6 +109,24 @@ impl Settings {
             1.0,
             1_000_000.0,
         );
+        range(
+            "limits.queue_depth",
+            f64::from(self.limits.queue_depth),
+            1.0,
+            f64::from(u32::MAX),
+        );
+        range(
+            "limits.rate_per_s",
+            self.limits.rate_per_s,
+            0.0,
+            1_000_000.0,
+        );
+        range(
+            "limits.rate_burst",
+            f64::from(self.limits.rate_burst),
+            0.0,
+            1_000_000.0,
+        );
     }
 
     fn check_addresses(&self, wrong: &mut Vec<String>) {

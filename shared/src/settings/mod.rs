@@ -46,6 +46,7 @@ pub struct Settings {
 pub struct JobSettings {
     pub max_attempts: u32,
     pub retain_s: u64,
+    pub idempotency_retain_s: u64,
     pub backoff: Backoff,
 }
 
@@ -120,6 +121,9 @@ pub struct LimitSettings {
     pub request_s: u64,
     pub wait_s: u64,
     pub connections: usize,
+    pub queue_depth: u32,
+    pub rate_per_s: f64,
+    pub rate_burst: u32,
 }
 
 /// `[http]`: what `http` jobs may do.

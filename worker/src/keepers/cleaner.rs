@@ -25,21 +25,39 @@ impl Cleaner {
             leases_next_at: Instant::now() + LEASES_PERIOD,
         }
     }
+
+    async fn delete_expired_jobs(&self) -> Result<(), StoreError> {
+        loop {
+            let now = self.backend.clock.now();
+            let deleted = self.backend.store.delete_expired(now, BATCH).await?;
+            metrics::counter!("coatcheck_jobs_expired_total").increment(deleted);
+            if deleted < u64::from(BATCH) {
+                return Ok(());
+            }
+            sleep(BREATH).await;
+        }
+    }
+
+    async fn delete_expired_keys(&self) -> Result<(), StoreError> {
+        let store = &self.backend.store;
+        // The limit is for each of the two sorts of keys, so fewer means that both are done.
+        while store
+            .delete_expired_keys(self.backend.clock.now(), BATCH)
+            .await?
+            >= u64::from(BATCH)
+        {
+            sleep(BREATH).await;
+        }
+        Ok(())
+    }
 }
 
 impl Keeper for Cleaner {
     const NAME: &'static str = "cleaner";
 
     async fn sweep(&mut self) -> Result<Duration, StoreError> {
-        loop {
-            let now = self.backend.clock.now();
-            let deleted = self.backend.store.delete_expired(now, BATCH).await?;
-            metrics::counter!("coatcheck_jobs_expired_total").increment(deleted);
-            if deleted < u64::from(BATCH) {
-                break;
-            }
-            sleep(BREATH).await;
-        }
+        self.delete_expired_jobs().await?;
+        self.delete_expired_keys().await?;
         if Instant::now() >= self.leases_next_at {
             self.backend.store.delete_ended_leases().await?;
             self.leases_next_at = Instant::now() + LEASES_PERIOD;

@@ -2,6 +2,7 @@
 
 mod bed;
 mod cancelling;
+mod cleaning;
 mod ending;
 mod fallback;
 mod hints;

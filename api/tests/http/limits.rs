@@ -1,0 +1,81 @@
+//! The rows about rates and depths.
+
+use std::time::Duration;
+
+use crate::service::{Service, id_of};
+
+const SLEEP: &str = r#"{"kind":"sleep","payload":{"ms":1}}"#;
+
+#[tokio::test]
+async fn over_its_rate_a_caller_is_429_and_told_what_it_may() {
+    let service = Service::start_with("limits.rate_per_s = 0.5\nlimits.rate_burst = 3").await;
+    let policy = Some("\"default\";q=3;w=6");
+    for (remaining, whole_again) in [(2, 2), (1, 4), (0, 6)] {
+        let answer = service.get("/v1/jobs").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit-policy"), policy);
+        assert_eq!(
+            answer.header("ratelimit"),
+            Some(&*format!("\"default\";r={remaining};t={whole_again}"))
+        );
+    }
+    let refused = service.post(SLEEP).await;
+    assert_eq!((refused.status, &*refused.problem()), (429, "rate-limited"));
+    assert_eq!(refused.header("retry-after"), Some("2"));
+    assert_eq!(refused.header("ratelimit-policy"), policy);
+    assert_eq!(refused.header("ratelimit"), Some("\"default\";r=0;t=6"));
+    for open in ["/livez", "/readyz", "/problems/rate-limited"] {
+        let answer = service.get(open).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit"), None);
+    }
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(service.post(SLEEP).await.status, 202);
+}
+
+#[tokio::test]
+async fn without_a_limit_nothing_is_said_of_one() {
+    let service = Service::start().await;
+    let answer = service.get("/v1/jobs").await;
+    assert_eq!(answer.header("ratelimit"), None);
+    assert_eq!(answer.header("ratelimit-policy"), None);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_503_until_there_is_room() {
+    let service = Service::start_with("limits.queue_depth = 5").await;
+    for _ in 0..5 {
+        assert_eq!(service.post(SLEEP).await.status, 202);
+    }
+    let refused = service.post(SLEEP).await;
+    assert_eq!((refused.status, &*refused.problem()), (503, "queue-full"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let elsewhere = r#"{"kind":"sleep","payload":{"ms":1},"queue":"other"}"#;
+    assert_eq!(service.post(elsewhere).await.status, 202);
+    let lane = coatcheck_shared::queue::Lane {
+        queue: Default::default(),
+        priority: Default::default(),
+    };
+    let wait = Duration::from_secs(10);
+    let popped = service.backend.queue.pop(&[lane], 2, wait).await.unwrap();
+    assert_eq!(popped.len(), 2);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(service.post(SLEEP).await.status, 202);
+}
+
+#[tokio::test]
+async fn retry_after_follows_what_such_jobs_usually_take() {
+    let service = Service::start().await;
+    let first = service.submit("").await;
+    let running = service.claim(first).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let result = coatcheck_shared::job::JobResult::new("text/plain", "");
+    let outcome = coatcheck_shared::job::Outcome::Succeeded(result);
+    service.finish(&running, outcome).await;
+    assert_eq!(service.get(&format!("/v1/jobs/{first}")).await.status, 200);
+    let next = service.post(SLEEP).await;
+    assert_eq!(next.header("retry-after"), Some("2"));
+    let id = id_of(&next.json());
+    let answer = service.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(answer.header("retry-after"), Some("2"));
+}

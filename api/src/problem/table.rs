@@ -73,6 +73,12 @@ problem_types! {
         "A job that has succeeded or failed cannot be cancelled any more. `state` says how it ended.";
     UniqueJobExists = 409, "job-exists", "Another job holds this unique key",
         "A job that was submitted with the same `unique.key` still holds it, so no second one was made. `existing_job` is its URL.";
+    JobNotRetryable = 409, "job-not-retryable", "The job cannot be sent round again",
+        "Only a job that has failed or was cancelled can be retried. `state` says where this one is.";
+    JobActive = 409, "job-active", "The job is not finished",
+        "Only a finished job can be deleted. `state` says where this one is: cancel it first, and wait until it is.";
+    PreconditionFailed = 412, "precondition-failed", "The resource is not as the request expects",
+        "If-Match names no tag of the resource as it stands now. Ask for the resource again, and decide anew.";
     BodyTooLarge = 413, "body-too-large", "The body is too large",
         "`limit_bytes` is the largest body that this server takes (limits.body_bytes).";
     UriTooLong = 414, "uri-too-long", "The URI is too long",

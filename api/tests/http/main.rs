@@ -6,11 +6,14 @@
 )]
 
 mod access;
+mod batch;
+mod bulk;
 mod client;
 mod framing;
 mod idempotency;
 mod limits;
 mod lists;
+mod moves;
 mod polling;
 mod problems;
 mod results;

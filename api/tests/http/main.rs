@@ -7,6 +7,7 @@
 
 mod access;
 mod batch;
+mod batch_keys;
 mod bulk;
 mod client;
 mod framing;

@@ -55,6 +55,8 @@ pub(crate) struct Api {
     pub(crate) defaults: Defaults,
     /// The longest that `Prefer: wait` waits.
     pub(crate) longest_wait_s: u64,
+    /// The longest that one request works through many jobs.
+    pub(crate) longest_bulk: Duration,
     /// What `/metrics` shows.
     pub(crate) metrics: PrometheusHandle,
     /// Cancelled when the server goes: whoever waits is answered, connections end.
@@ -101,6 +103,7 @@ impl Api {
                 idempotency_retain: Duration::from_secs(settings.jobs.idempotency_retain_s),
             },
             longest_wait_s: settings.limits.wait_s,
+            longest_bulk: Duration::from_secs(settings.limits.request_s),
             metrics,
             draining: CancellationToken::new(),
         })

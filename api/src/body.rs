@@ -22,6 +22,18 @@ use crate::problem::{Problem, ProblemType};
 /// How much the bodies that are being taken in or stored may take together.
 const LARGEST_TOTAL: usize = 256 * 1024 * 1024;
 
+const JSON: &str = "application/json";
+const JSON_LINES: &str = "application/x-ndjson";
+
+/// How a body that holds several values holds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In one JSON object.
+    Json,
+    /// Each on a line of its own.
+    Lines,
+}
+
 /// The bounds of a body.
 pub(crate) struct BodyLimits {
     largest: usize,
@@ -80,7 +92,33 @@ impl BodyLimits {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<Body, Problem> {
-        require_json(request.headers())?;
+        refuse_codings(request.headers())?;
+        if !has_media_type(request.headers(), JSON) {
+            return Err(unsupported_media_type(JSON));
+        }
+        self.receive(request, payload).await
+    }
+
+    /// Takes the body of a request that must be JSON, or JSON a line.
+    pub(crate) async fn json_or_lines(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+    ) -> Result<(Body, Form), Problem> {
+        refuse_codings(request.headers())?;
+        let form = if has_media_type(request.headers(), JSON) {
+            Form::Json
+        } else if has_media_type(request.headers(), JSON_LINES) {
+            Form::Lines
+        } else {
+            return Err(unsupported_media_type(
+                "application/json, application/x-ndjson",
+            ));
+        };
+        Ok((self.receive(request, payload).await?, form))
+    }
+
+    async fn receive(&self, request: &HttpRequest, payload: Payload) -> Result<Body, Problem> {
         let announced = request
             .headers()
             .get(header::CONTENT_LENGTH)
@@ -149,7 +187,7 @@ impl BodyLimits {
     }
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn refuse_codings(headers: &HeaderMap) -> Result<(), Problem> {
     let mut codings = headers.get_all(header::CONTENT_ENCODING);
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::new(
@@ -161,23 +199,29 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
             HeaderValue::from_static("identity"),
         ));
     }
+    Ok(())
+}
+
+fn unsupported_media_type(accepted: &'static str) -> Problem {
+    Problem::new(
+        ProblemType::UnsupportedMediaType,
+        format!("The Content-Type must be one of: {accepted}."),
+    )
+    .with_header(header::ACCEPT, HeaderValue::from_static(accepted))
+}
+
+fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
     let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    if media_type.is_some_and(is_json) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        ProblemType::UnsupportedMediaType,
-        "Send `Content-Type: application/json`.",
-    )
-    .with_header(header::ACCEPT, HeaderValue::from_static("application/json")))
+    media_type.is_some_and(|media_type| is(media_type, expected))
 }
 
-fn is_json(media_type: &str) -> bool {
+/// Whether a media type is the expected one, in UTF-8.
+fn is(media_type: &str, expected: &str) -> bool {
     let mut parts = media_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    essence.eq_ignore_ascii_case("application/json")
+    essence.eq_ignore_ascii_case(expected)
         && parts.all(|parameter| match parameter.split_once('=') {
             Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
                 value.trim_matches('"').eq_ignore_ascii_case("utf-8")
@@ -198,7 +242,7 @@ mod tests {
             "application/json; charset=UTF-8",
             "application/json;charset=\"utf-8\"",
         ] {
-            assert!(is_json(json), "{json}");
+            assert!(is(json, JSON), "{json}");
         }
         for other in [
             "",
@@ -207,7 +251,7 @@ mod tests {
             "application/problem+json",
             "application/json; charset=latin1",
         ] {
-            assert!(!is_json(other), "{other}");
+            assert!(!is(other, JSON), "{other}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::{cell::RefCell, collections::HashMap, time::Instant};
 
 use actix_web::{
-    Error,
+    Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -20,7 +20,7 @@ use crate::{
     api::Api,
     problem::{self, Problem, ProblemType},
     rate_limit::RateLimitFields,
-    request_id::{self, X_REQUEST_ID},
+    request_id::{self, RequestId, X_REQUEST_ID},
     routes::Pattern,
 };
 
@@ -37,6 +37,7 @@ pub(crate) async fn exchange(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
     let id = request_id::of(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = match check_head(&request) {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(problem) => request.error_response(problem),
@@ -158,6 +159,7 @@ fn count(response: &ServiceResponse, began: Instant) {
         "GET" => "GET",
         "HEAD" => "HEAD",
         "POST" => "POST",
+        "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
         _ => "other",
     };

@@ -158,6 +158,40 @@ impl Intake {
         .unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
+    /// Stores these jobs, or none of them where the keys of one do not allow it.
+    pub(crate) async fn accept_all_or_none(
+        &self,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Inserted>, StoreError> {
+        let ready: Vec<Option<Hint>> = jobs.iter().map(hint).collect();
+        let outcomes = timeout(self.deadline, async {
+            self.make_queues(&jobs).await?;
+            self.store.insert_all_or_none(jobs).await
+        })
+        .await
+        .unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+        if outcomes.iter().all(Inserted::is_stored) {
+            announce(&self.announcer, &outcomes, ready);
+        }
+        Ok(outcomes)
+    }
+
+    /// Makes the queues of many jobs known, each once.
+    pub(crate) async fn make_queues(
+        &self,
+        jobs: impl IntoIterator<Item = &NewJob>,
+    ) -> Result<(), StoreError> {
+        let queues: HashSet<&QueueName> = jobs.into_iter().map(|job| &job.queue).collect();
+        timeout(self.deadline, async {
+            for queue in queues {
+                self.make_queue(queue).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap_or_else(|_| Err(StoreError::timed_out()))
+    }
+
     /// Makes a queue known where this process has not done so before.
     async fn make_queue(&self, queue: &QueueName) -> Result<(), StoreError> {
         let is_known = self
@@ -189,13 +223,17 @@ async fn insert(
 ) -> Result<Vec<Inserted>, StoreError> {
     let ready: Vec<Option<Hint>> = jobs.iter().map(hint).collect();
     let outcomes = store.insert(jobs).await?;
+    announce(&announcer, &outcomes, ready);
+    Ok(outcomes)
+}
+
+fn announce(announcer: &Announcer, outcomes: &[Inserted], ready: Vec<Option<Hint>>) {
     for (outcome, hint) in outcomes.iter().zip(ready) {
         if let Inserted::Stored { replaced } = outcome {
             announcer.finished(replaced.iter().copied().collect());
             announcer.ready(hint);
         }
     }
-    Ok(outcomes)
 }
 
 /// A scheduled job is announced by the dispatcher, when its time has come.

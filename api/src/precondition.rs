@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use actix_web::{
     HttpMessage, HttpRequest,
-    http::header::{self, EntityTag, IfNoneMatch},
+    http::header::{self, EntityTag, IfMatch, IfNoneMatch},
 };
 use sha2::{Digest, Sha256};
 
@@ -29,6 +29,18 @@ pub(crate) fn has_already(request: &HttpRequest, tag: &EntityTag) -> bool {
     match request.get_header::<IfNoneMatch>() {
         Some(IfNoneMatch::Any) => true,
         Some(IfNoneMatch::Items(tags)) => tags.iter().any(|each| each.weak_eq(tag)),
+        None => false,
+    }
+}
+
+/// Whether `If-Match` lets the request through to what has the tag: it is absent, or names it.
+pub(crate) fn is_meant(request: &HttpRequest, tag: &EntityTag) -> bool {
+    if !request.headers().contains_key(header::IF_MATCH) {
+        return true;
+    }
+    match request.get_header::<IfMatch>() {
+        Some(IfMatch::Any) => true,
+        Some(IfMatch::Items(tags)) => tags.iter().any(|each| each.strong_eq(tag)),
         None => false,
     }
 }

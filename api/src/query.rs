@@ -107,3 +107,8 @@ pub(crate) fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("must be an integer from {least} to {most}"))
 }
+
+/// `true` or `false`.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
+}

@@ -14,6 +14,10 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 /// The field that carries it, both ways.
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, among its extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 const LONGEST: usize = 128;
 
 /// Tells the ids of this process from those of every other.

@@ -2,7 +2,7 @@
 
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
-    guard::{Any, Get, Head, Post},
+    guard::{Any, Delete, Get, Head, Post},
     http::{Method, header},
     web::{self, ServiceConfig},
 };
@@ -19,11 +19,22 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
         at("/v1/jobs")
             .get(jobs::list::get)
             .post(jobs::submit::post)
+            .delete(jobs::bulk::delete)
             .done(),
     )
-    .service(at("/v1/jobs/{id}").get(jobs::get::get).done())
+    // Before `{id}`, which would take their names for ids.
+    .service(at("/v1/jobs/batch").post(jobs::batch::post).done())
+    .service(at("/v1/jobs/cancel").post(jobs::bulk::cancel).done())
+    .service(at("/v1/jobs/retry").post(jobs::bulk::retry).done())
+    .service(
+        at("/v1/jobs/{id}")
+            .get(jobs::get::get)
+            .delete(jobs::delete::delete)
+            .done(),
+    )
     .service(at("/v1/jobs/{id}/result").get(jobs::result::get).done())
     .service(at("/v1/jobs/{id}/cancel").post(jobs::cancel::post).done())
+    .service(at("/v1/jobs/{id}/retry").post(jobs::retry::post).done())
     .service(at("/v1/jobs/{id}/attempts").get(jobs::attempts::get).done())
     .service(at("/v1/jobs/{id}/logs").get(jobs::logs::get).done())
     .service(at("/v1/kinds").get(kinds::list::get).done())
@@ -73,6 +84,19 @@ impl Route {
     {
         self.allowed.push("POST");
         self.resource = self.resource.route(web::route().guard(Post()).to(handler));
+        self
+    }
+
+    fn delete<H, Arguments>(mut self, handler: H) -> Self
+    where
+        H: Handler<Arguments>,
+        Arguments: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.allowed.push("DELETE");
+        self.resource = self
+            .resource
+            .route(web::route().guard(Delete()).to(handler));
         self
     }
 

@@ -36,11 +36,7 @@ pub(crate) struct Member<'a> {
 /// # Errors
 /// The first thing that is wrong with it, and where.
 pub(crate) fn members(body: &[u8]) -> Result<Vec<Member<'_>>, FieldError> {
-    let text = std::str::from_utf8(body).map_err(|error| FieldError {
-        pointer: String::new(),
-        detail: format!("no UTF-8 after byte {}", error.valid_up_to()),
-    })?;
-    let raw: Vec<(String, &RawValue)> = outermost(text)?;
+    let raw = raw_members(body)?;
     let mut members: Vec<Member<'_>> = Vec::with_capacity(raw.len());
     for (name, raw) in raw {
         let value = value(raw.get(), 1).map_err(|error| error.below(&name))?;
@@ -50,12 +46,25 @@ pub(crate) fn members(body: &[u8]) -> Result<Vec<Member<'_>>, FieldError> {
             raw: raw.get(),
         });
     }
+    Ok(members)
+}
+
+/// Takes a body apart and looks into none of its members.
+///
+/// # Errors
+/// The first thing that is wrong with the outermost object.
+pub(crate) fn raw_members(body: &[u8]) -> Result<Vec<(String, &RawValue)>, FieldError> {
+    let text = std::str::from_utf8(body).map_err(|error| FieldError {
+        pointer: String::new(),
+        detail: format!("no UTF-8 after byte {}", error.valid_up_to()),
+    })?;
+    let members = outermost(text)?;
     refuse_twice(&members)?;
     Ok(members)
 }
 
-fn refuse_twice(members: &[Member<'_>]) -> Result<(), FieldError> {
-    let mut names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+fn refuse_twice(members: &[(String, &RawValue)]) -> Result<(), FieldError> {
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(Fault::new(TWICE).below(pair[0])),

@@ -1,13 +1,17 @@
 //! The endpoints about jobs, one a file.
 
 pub(crate) mod attempts;
+pub(crate) mod batch;
+pub(crate) mod bulk;
 pub(crate) mod cancel;
+pub(crate) mod delete;
 mod filter;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod page;
 pub(crate) mod result;
+pub(crate) mod retry;
 mod submission;
 pub(crate) mod submit;
 mod unique;

@@ -155,7 +155,7 @@ impl Exchange<'_> {
 
 /// That the job of an earlier, equal request is kept no longer. Not 202: there is nothing to come
 /// back for. And no second job: the work has been done.
-fn gone(id: JobId) -> Problem {
+pub(super) fn gone(id: JobId) -> Problem {
     Problem::new(
         ProblemType::JobGone,
         "This request came before, and its job is kept no longer.",

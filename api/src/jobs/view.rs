@@ -1,6 +1,12 @@
 //! A job as clients see it.
 
-use actix_web::{HttpRequest, HttpResponseBuilder, http::StatusCode, http::header};
+use actix_web::{
+    HttpRequest, HttpResponseBuilder,
+    http::{
+        StatusCode,
+        header::{self, EntityTag},
+    },
+};
 use coatcheck_shared::{
     job::{Failure, Job, JobId, Metadata, Priority, State},
     timestamp::Timestamp,
@@ -10,6 +16,8 @@ use serde::Serialize;
 use super::path_of;
 use crate::{
     api::Api,
+    precondition,
+    problem::Problem,
     reply::{self, Answer},
     retry_after,
 };
@@ -93,6 +101,11 @@ impl Links {
             job,
         }
     }
+}
+
+/// The strong tag of a job's representation.
+pub(super) fn tag_of(job: &Job) -> Result<EntityTag, Problem> {
+    Ok(precondition::tag_of(&reply::json_bytes(&JobView::of(job))?))
 }
 
 /// 200 with a job, `Retry-After` while it is not finished; 304 for who has it already.

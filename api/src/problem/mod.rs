@@ -87,6 +87,31 @@ impl Problem {
         problem
     }
 
+    /// That it is about a part of the request's body: the pointers lead there through `pointer`.
+    #[must_use]
+    pub(crate) fn below(mut self, pointer: &str) -> Self {
+        for error in &mut self.0.errors {
+            error.pointer.insert_str(0, pointer);
+        }
+        if self.0.errors.is_empty() {
+            self.0.errors.push(FieldError {
+                pointer: pointer.to_owned(),
+                detail: self.0.detail.clone(),
+            });
+        }
+        self
+    }
+
+    /// With what another problem of the same type says of its fields; as it is for one of another.
+    #[must_use]
+    pub(crate) fn joined_by(mut self, other: Self) -> Self {
+        if self.0.problem_type == other.0.problem_type {
+            self.0.errors.extend(other.0.errors);
+            self.0.errors.truncate(MOST_FIELD_ERRORS);
+        }
+        self
+    }
+
     /// With a member beside the standard ones.
     #[must_use]
     pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
@@ -132,6 +157,11 @@ impl Problem {
 
     /// The body, under the id of the request.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
+        self.value(request_id).to_string().into_bytes()
+    }
+
+    /// The problem as JSON, under the id of the request.
+    pub(crate) fn value(&self, request_id: &str) -> Value {
         let row = self.0.problem_type.row();
         let mut body = Map::new();
         body.insert("type".into(), self.0.problem_type.path().into());
@@ -143,7 +173,7 @@ impl Problem {
             body.insert("errors".into(), json!(self.0.errors));
         }
         body.extend(self.0.members.clone());
-        Value::Object(body).to_string().into_bytes()
+        Value::Object(body)
     }
 }
 

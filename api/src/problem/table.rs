@@ -50,9 +50,9 @@ problem_types! {
     InvalidRequest = 400, "invalid-request", "Fields of the body are wrong",
         "The body is JSON, but some of its fields are missing, unknown, of the wrong type or out of range, or the payload does not fit the JSON Schema of its kind. `errors` names each of them with a JSON pointer. Where the kind is not known, `kinds` lists those that are; GET /v1/kinds has their schemas.";
     InvalidParameter = 400, "invalid-parameter", "Parameters of the query are wrong",
-        "A filter, a limit, an offset or a cursor cannot be used. `errors` names each of them, as if the query were a JSON object. A cursor is good only as it was handed out.";
+        "A filter, a limit, an offset or a cursor cannot be used, or a move of many jobs names no filter at all. `errors` names each of them, as if the query were a JSON object. A cursor is good only as it was handed out.";
     InvalidIdempotencyKey = 400, "invalid-idempotency-key", "The Idempotency-Key cannot be used",
-        "An Idempotency-Key is one string of 1 to 255 visible ASCII characters, in double quotes or without any. Nothing was stored.";
+        "An Idempotency-Key is one string of 1 to 255 visible ASCII characters, in double quotes or without any. A batch takes one only where it is atomic. Nothing was stored.";
     Unauthorized = 401, "unauthorized", "A credential is needed",
         "This server knows its callers by key. Send it as `Authorization: Bearer KEY`. The answer is the same for a key that is missing and one that is wrong, but for its WWW-Authenticate field.";
     RouteNotFound = 404, "route-not-found", "There is nothing at this path",
@@ -73,12 +73,18 @@ problem_types! {
         "A job that has succeeded or failed cannot be cancelled any more. `state` says how it ended.";
     UniqueJobExists = 409, "job-exists", "Another job holds this unique key",
         "A job that was submitted with the same `unique.key` still holds it, so no second one was made. `existing_job` is its URL.";
+    JobNotRetryable = 409, "job-not-retryable", "The job cannot be sent round again",
+        "Only a job that has failed or was cancelled can be retried. `state` says where this one is.";
+    JobActive = 409, "job-active", "The job is not finished",
+        "Only a finished job can be deleted. `state` says where this one is: cancel it first, and wait until it is.";
+    PreconditionFailed = 412, "precondition-failed", "The resource is not as the request expects",
+        "If-Match names no tag of the resource as it stands now. Ask for the resource again, and decide anew.";
     BodyTooLarge = 413, "body-too-large", "The body is too large",
         "`limit_bytes` is the largest body that this server takes (limits.body_bytes).";
     UriTooLong = 414, "uri-too-long", "The URI is too long",
         "`limit_bytes` is the longest target of a request that this server takes.";
     UnsupportedMediaType = 415, "unsupported-media-type", "The body is of a media type that is not taken",
-        "Send `Content-Type: application/json`; a charset other than UTF-8 is refused. The Accept field repeats it.";
+        "Send `Content-Type: application/json`, for a batch also `application/x-ndjson`; a charset other than UTF-8 is refused. The Accept field repeats it.";
     UnsupportedCoding = 415, "unsupported-coding", "The body is coded in a way that is not taken",
         "Send the body as it is, without a Content-Encoding.";
     RangeNotSatisfiable = 416, "range-not-satisfiable", "The range lies outside",

@@ -24,7 +24,7 @@ async fn paths_and_methods_come_before_credentials() {
             "/v1/jobs",
             405,
             "method-not-allowed",
-            Some("GET, HEAD, POST, OPTIONS"),
+            Some("GET, HEAD, POST, DELETE, OPTIONS"),
         ),
         (
             "GET",
@@ -45,11 +45,17 @@ async fn paths_and_methods_come_before_credentials() {
             "/v1/jobs",
             501,
             "method-not-implemented",
-            Some("GET, HEAD, POST, OPTIONS"),
+            Some("GET, HEAD, POST, DELETE, OPTIONS"),
         ),
         ("GET", "/v1/jobs", 401, "unauthorized", None),
         ("POST", "/v1/jobs", 401, "unauthorized", None),
         ("GET", "/v1/jobs/1", 401, "unauthorized", None),
+        ("DELETE", "/v1/jobs/1", 401, "unauthorized", None),
+        ("POST", "/v1/jobs/1/retry", 401, "unauthorized", None),
+        ("DELETE", "/v1/jobs", 401, "unauthorized", None),
+        ("POST", "/v1/jobs/cancel", 401, "unauthorized", None),
+        ("POST", "/v1/jobs/retry", 401, "unauthorized", None),
+        ("POST", "/v1/jobs/batch", 401, "unauthorized", None),
         ("GET", "/metrics", 401, "unauthorized", None),
     ] {
         let answer = service.send(method, path, "", "").await;

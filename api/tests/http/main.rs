@@ -6,11 +6,15 @@
 )]
 
 mod access;
+mod batch;
+mod batch_keys;
+mod bulk;
 mod client;
 mod framing;
 mod idempotency;
 mod limits;
 mod lists;
+mod moves;
 mod polling;
 mod problems;
 mod results;

@@ -166,6 +166,8 @@ async fn unknown_malformed_and_another_ones_jobs_cannot_be_told_apart() {
         ("GET", "/attempts"),
         ("GET", "/logs"),
         ("POST", "/cancel"),
+        ("POST", "/retry"),
+        ("DELETE", ""),
     ] {
         let mut bodies = Vec::new();
         for id in ids {

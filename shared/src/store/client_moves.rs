@@ -42,10 +42,11 @@ macro_rules! define_client_moves {
                 &self,
                 tenant: &Tenant,
                 ids: &[JobId],
+                states: &[State],
                 now: Timestamp,
             ) -> Result<CancelledJobs, StoreError> {
                 let mut transaction = self.begin().await?;
-                let locked = lock(&mut transaction, tenant, ids).await?;
+                let locked = lock_in(&mut transaction, tenant, ids, states).await?;
                 let moves = decide(&locked, |job| job.cancel(now));
                 moves::write(&mut transaction, &moves).await?;
                 transaction.commit().await?;
@@ -80,10 +81,11 @@ macro_rules! define_client_moves {
                 &self,
                 tenant: &Tenant,
                 ids: &[JobId],
+                states: &[State],
                 now: Timestamp,
             ) -> Result<Vec<Hint>, StoreError> {
                 let mut transaction = self.begin().await?;
-                let locked = lock(&mut transaction, tenant, ids).await?;
+                let locked = lock_in(&mut transaction, tenant, ids, states).await?;
                 let moves = decide(&locked, |job| job.retry(now));
                 moves::write(&mut transaction, &moves).await?;
                 transaction.commit().await?;
@@ -112,9 +114,10 @@ macro_rules! define_client_moves {
                 &self,
                 tenant: &Tenant,
                 ids: &[JobId],
+                states: &[State],
             ) -> Result<u64, StoreError> {
                 let mut transaction = self.begin().await?;
-                let locked = lock(&mut transaction, tenant, ids).await?;
+                let locked = lock_in(&mut transaction, tenant, ids, states).await?;
                 let finished = finished(&locked);
                 deletion::delete(&mut transaction, &finished).await?;
                 transaction.commit().await?;
@@ -139,6 +142,18 @@ macro_rules! define_client_moves {
             .fetch_all(connection)
             .await?;
             all(rows)
+        }
+
+        /// Those of them that are in one of these states, now that nothing can move them.
+        async fn lock_in(
+            connection: &mut Connection,
+            tenant: &Tenant,
+            ids: &[JobId],
+            states: &[State],
+        ) -> Result<Vec<Locked>, StoreError> {
+            let mut locked = lock(connection, tenant, ids).await?;
+            locked.retain(|job| states.contains(&job.lifecycle.state));
+            Ok(locked)
         }
 
         async fn read(

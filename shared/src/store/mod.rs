@@ -231,11 +231,13 @@ pub trait JobStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<CancelOutcome>, StoreError>;
 
-    /// [`cancel`](Self::cancel) for those of a tenant's jobs that are not finished.
+    /// [`cancel`](Self::cancel) for those of a tenant's jobs that are in one of `states` and not
+    /// finished.
     async fn cancel_all(
         &self,
         tenant: &Tenant,
         ids: &[JobId],
+        states: &[State],
         now: Timestamp,
     ) -> Result<CancelledJobs, StoreError>;
 
@@ -247,11 +249,13 @@ pub trait JobStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<RetryOutcome>, StoreError>;
 
-    /// [`retry`](Self::retry) for those of a tenant's jobs that are failed or cancelled.
+    /// [`retry`](Self::retry) for those of a tenant's jobs that are in one of `states` and failed
+    /// or cancelled.
     async fn retry_all(
         &self,
         tenant: &Tenant,
         ids: &[JobId],
+        states: &[State],
         now: Timestamp,
     ) -> Result<Vec<Hint>, StoreError>;
 
@@ -259,8 +263,14 @@ pub trait JobStore: Send + Sync + 'static {
     async fn delete(&self, tenant: &Tenant, id: JobId)
     -> Result<Option<DeleteOutcome>, StoreError>;
 
-    /// [`delete`](Self::delete) for those of a tenant's jobs that are finished; says how many.
-    async fn delete_all(&self, tenant: &Tenant, ids: &[JobId]) -> Result<u64, StoreError>;
+    /// [`delete`](Self::delete) for those of a tenant's jobs that are in one of `states` and
+    /// finished; says how many.
+    async fn delete_all(
+        &self,
+        tenant: &Tenant,
+        ids: &[JobId],
+        states: &[State],
+    ) -> Result<u64, StoreError>;
 }
 
 /// The end of an attempt, to be recorded.

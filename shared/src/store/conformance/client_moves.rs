@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    job::{AttemptOutcome, JobId, NewJob, Outcome, State},
+    job::{AttemptOutcome, JobId, NewJob, Outcome, State, Tenant},
     store::{CHUNK_SIZE, DeleteOutcome, FinishOutcome, RetryOutcome},
 };
 
@@ -112,18 +112,28 @@ pub(super) async fn many_are_moved_at_once(fixture: &Fixture) {
     let running = fixture.insert_many(3).await;
     let claimed = fixture.claim(lease, &running).await;
     let all: Vec<JobId> = waiting.iter().chain(&running).copied().collect();
+    let cancel = async |tenant: &Tenant, states: &[State]| {
+        let done = store.cancel_all(tenant, &all, states, now()).await.unwrap();
+        (done.cancelled.len(), done.requested.len())
+    };
+    let delete = async |ids: &[JobId], states: &[State]| {
+        store.delete_all(&tenant(), ids, states).await.unwrap()
+    };
+    let retry = async |states: &[State]| {
+        let hints = store.retry_all(&tenant(), &all, states, now()).await;
+        hints.unwrap().len()
+    };
     let other = "other".parse().unwrap();
-    assert_eq!(
-        store.cancel_all(&other, &all, now()).await.unwrap(),
-        Default::default()
-    );
-    let done = store.cancel_all(&tenant(), &all, now()).await.unwrap();
-    assert_eq!((done.cancelled.len(), done.requested.len()), (5, 3));
-    assert_eq!(store.delete_all(&tenant(), &all[..2]).await.unwrap(), 2);
-    let hints = store.retry_all(&tenant(), &all, now()).await.unwrap();
-    assert_eq!(hints.len(), 3, "two are gone, three still run");
+    assert_eq!(cancel(&other, &State::ALL).await, (0, 0), "another's");
+    assert_eq!(cancel(&tenant(), &[State::Scheduled]).await, (0, 0));
+    assert_eq!(cancel(&tenant(), &[State::Running]).await, (0, 3));
+    assert_eq!(cancel(&tenant(), &State::ALL).await, (5, 3));
+    assert_eq!(delete(&all, &[State::Succeeded]).await, 0);
+    assert_eq!(delete(&all[..2], &State::ALL).await, 2);
+    assert_eq!(retry(&[State::Failed]).await, 0);
+    assert_eq!(retry(&State::ALL).await, 3, "two are gone, three still run");
     for job in &claimed {
         fixture.finish(job, Outcome::Cancelled).await;
     }
-    assert_eq!(store.delete_all(&tenant(), &all).await.unwrap(), 3);
+    assert_eq!(delete(&all, &State::ALL).await, 3);
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{PostgresStore, inserts};
 use crate::{
-    job::{Inserted, JobId, NewJob, Tenant},
+    job::{Inserted, JobId, NewJob, State, Tenant},
     queue::Hint,
     store::{CancelOutcome, CancelledJobs, DeleteOutcome, JobStore, RetryOutcome, StoreError, sql},
     timestamp::Timestamp,
@@ -74,10 +74,13 @@ impl JobStore for PostgresStore {
         &self,
         tenant: &Tenant,
         ids: &[JobId],
+        states: &[State],
         now: Timestamp,
     ) -> Result<CancelledJobs, StoreError> {
-        self.within("cancel_all", || self.cancel_all_once(tenant, ids, now))
-            .await
+        self.within("cancel_all", || {
+            self.cancel_all_once(tenant, ids, states, now)
+        })
+        .await
     }
 
     async fn retry(
@@ -94,10 +97,13 @@ impl JobStore for PostgresStore {
         &self,
         tenant: &Tenant,
         ids: &[JobId],
+        states: &[State],
         now: Timestamp,
     ) -> Result<Vec<Hint>, StoreError> {
-        self.within("retry_all", || self.retry_all_once(tenant, ids, now))
-            .await
+        self.within("retry_all", || {
+            self.retry_all_once(tenant, ids, states, now)
+        })
+        .await
     }
 
     async fn delete(
@@ -108,8 +114,13 @@ impl JobStore for PostgresStore {
         self.within("delete", || self.delete_once(tenant, id)).await
     }
 
-    async fn delete_all(&self, tenant: &Tenant, ids: &[JobId]) -> Result<u64, StoreError> {
-        self.within("delete_all", || self.delete_all_once(tenant, ids))
+    async fn delete_all(
+        &self,
+        tenant: &Tenant,
+        ids: &[JobId],
+        states: &[State],
+    ) -> Result<u64, StoreError> {
+        self.within("delete_all", || self.delete_all_once(tenant, ids, states))
             .await
     }
 }

@@ -2,12 +2,15 @@
 
 pub(crate) mod attempts;
 pub(crate) mod cancel;
+pub(crate) mod events;
 mod filter;
+pub(crate) mod following;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod page;
 pub(crate) mod result;
+mod result_body;
 mod submission;
 pub(crate) mod submit;
 mod view;

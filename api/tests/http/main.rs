@@ -7,6 +7,7 @@
 
 mod access;
 mod client;
+mod following;
 mod framing;
 mod lists;
 mod polling;

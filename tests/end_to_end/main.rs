@@ -7,6 +7,7 @@ mod cancelling;
 mod failing;
 mod held_at_once;
 mod killed;
+mod large_results;
 mod listing;
 mod load;
 mod logs;

@@ -10,4 +10,5 @@ mod outage;
 mod script;
 mod sharing;
 mod shutting_down;
+mod streaming;
 mod throughput;

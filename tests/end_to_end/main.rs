@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cancelling;
+mod events;
 mod failing;
 mod held_at_once;
 mod killed;

@@ -146,7 +146,7 @@ async fn too_much_output_ends_the_program() {
         "program = '/usr/bin/head'\nargs = ['-c', '1000000', '/dev/zero']\noutput_bytes = 1000000",
     );
     assert_eq!(
-        run(&exact, Value::Null).await.unwrap().body.len(),
+        run(&exact, Value::Null).await.unwrap().body.size(),
         1_000_000
     );
 }

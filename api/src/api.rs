@@ -12,6 +12,7 @@ use coatcheck_shared::{
     timestamp::Timestamp,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     caller::Credentials,
     depths::Depths,
     intake::{Announcer, Intake},
+    jobs::following::MOST_STREAMS,
     kinds::Kinds,
     rate_limit::RateLimits,
     retry_after::RunTimes,
@@ -41,6 +43,8 @@ pub(crate) struct Api {
     pub(crate) kinds: Kinds,
     /// Who waits for which job.
     pub(crate) waiters: Waiters,
+    /// One permit for each answer that follows a job.
+    pub(crate) streams: Arc<Semaphore>,
     /// How callers are known.
     pub(crate) credentials: Credentials,
     /// The bounds of a body.
@@ -92,6 +96,7 @@ impl Api {
             clock: backend.clock,
             announcer,
             waiters: Waiters::default(),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             credentials: Credentials::of(settings),
             bodies: BodyLimits::new(
                 settings.limits.body_bytes,

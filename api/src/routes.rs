@@ -36,6 +36,7 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
     .service(at("/v1/jobs/{id}/cancel").post(jobs::cancel::post).done())
     .service(at("/v1/jobs/{id}/retry").post(jobs::retry::post).done())
     .service(at("/v1/jobs/{id}/attempts").get(jobs::attempts::get).done())
+    .service(at("/v1/jobs/{id}/events").get(jobs::events::get).done())
     .service(at("/v1/jobs/{id}/logs").get(jobs::logs::get).done())
     .service(at("/v1/kinds").get(kinds::list::get).done())
     .service(at("/livez").get(health::live).done())

@@ -4,9 +4,11 @@
 
 mod bad_input;
 mod cancelling;
+mod events;
 mod failing;
 mod held_at_once;
 mod killed;
+mod large_results;
 mod listing;
 mod load;
 mod logs;

@@ -52,12 +52,32 @@ pub fn processor_time_of_tree(root: u32) -> Result<Duration> {
 /// # Errors
 /// Where there is no such process.
 pub fn peak_memory(process: u32) -> Result<u64> {
+    status(process, "VmHWM:")
+}
+
+/// The memory that a process has resident now, in bytes.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn memory(process: u32) -> Result<u64> {
+    status(process, "VmRSS:")
+}
+
+/// Lets [`peak_memory`] count from now on.
+///
+/// # Errors
+/// Where there is no such process, or it is another user's.
+pub fn reset_peak_memory(process: u32) -> Result<()> {
+    Ok(fs::write(format!("/proc/{process}/clear_refs"), "5")?)
+}
+
+fn status(process: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let kibibytes: u64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(field))
         .and_then(|value| value.split_whitespace().next())
-        .ok_or("the process has no peak of memory")?
+        .ok_or_else(|| format!("the process has no {field}"))?
         .parse()?;
     Ok(kibibytes * 1_024)
 }

@@ -1,6 +1,7 @@
 //! What a handler knows of its job, and what it can say of it while it runs.
 
 mod rehearsal;
+mod result_writer;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -13,7 +14,11 @@ use coatcheck_shared::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use self::rehearsal::{Rehearsal, Said};
+pub(crate) use self::result_writer::{ResultPlace, ResultTarget};
+pub use self::{
+    rehearsal::{Rehearsal, Said},
+    result_writer::ResultWriter,
+};
 
 /// Something that a running job says.
 #[derive(Debug)]
@@ -35,6 +40,7 @@ pub struct JobContext {
     cancellation: CancellationToken,
     reports: mpsc::Sender<Report>,
     clock: SynchronisedClock,
+    results: ResultTarget,
     next_line: AtomicU32,
     has_reported: AtomicBool,
 }
@@ -45,12 +51,14 @@ impl JobContext {
         cancellation: CancellationToken,
         reports: mpsc::Sender<Report>,
         clock: SynchronisedClock,
+        results: ResultTarget,
     ) -> Self {
         Self {
             job,
             cancellation,
             reports,
             clock,
+            results,
             next_line: AtomicU32::new(0),
             has_reported: AtomicBool::new(false),
         }
@@ -137,6 +145,23 @@ impl JobContext {
             logged_at: self.clock.now(),
             text: text[..text.floor_char_boundary(LONGEST_LINE)].replace('\0', "\u{fffd}"),
         }));
+    }
+
+    /// Takes a result that is too large to be held as a whole, piece by piece. An attempt has one
+    /// result: a second writer takes the place of the first.
+    ///
+    /// ```
+    /// # use coatcheck_worker::{HandlerError, JobContext, JobResult};
+    /// # async fn run(context: &JobContext) -> Result<JobResult, HandlerError> {
+    /// let mut writer = context.result_writer();
+    /// for row in 0..1_000_000 {
+    ///     writer.write(format!("{row}\n").as_bytes()).await?;
+    /// }
+    /// Ok(JobResult::new("text/plain", writer.finish().await?))
+    /// # }
+    /// ```
+    pub fn result_writer(&self) -> ResultWriter<'_> {
+        ResultWriter::new(self)
     }
 
     /// Whether the job has said anything.

@@ -75,8 +75,8 @@ impl Rules {
     }
 
     fn of_result(&self, result: JobResult) -> Outcome {
-        let size = result.body.len();
-        if size <= self.result_bytes {
+        let size = result.body.size();
+        if size <= self.result_bytes as u64 {
             return Outcome::Succeeded(result);
         }
         Outcome::Failed(Failure::new(

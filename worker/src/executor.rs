@@ -1,10 +1,11 @@
 //! One run of a job, from the claimed row to what is to be recorded of it.
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use coatcheck_shared::{
     clock::{Clock, SynchronisedClock},
     job::{ClaimedJob, Failure, JobResult, Outcome, failure::FailureType},
+    store::Store,
     timestamp::Timestamp,
 };
 use futures::FutureExt;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     HandlerError, JobContext, Registry,
-    context::Report,
+    context::{Report, ResultPlace, ResultTarget},
     ending::{Ending, Rules, StopCause, TimeLimit, panic_message},
     reporter,
     running::{Hold, Run},
@@ -43,6 +44,8 @@ impl Graces {
 /// Runs jobs.
 pub(crate) struct Executor {
     pub(crate) registry: Registry,
+    /// Where results go that are not held as a whole.
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: SynchronisedClock,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) rules: Rules,
@@ -80,7 +83,12 @@ impl Executor {
         // A token of its own: the handler cannot call off its job by firing it, and does not hear
         // of a request to stop before the executor knows that this is why it ends.
         let cancellation = CancellationToken::new();
-        JobContext::new(job, cancellation, self.reports.clone(), self.clock.clone())
+        let results = ResultTarget {
+            place: ResultPlace::Store(self.store.clone()),
+            most_bytes: self.rules.result_bytes,
+        };
+        let (reports, clock) = (self.reports.clone(), self.clock.clone());
+        JobContext::new(job, cancellation, reports, clock, results)
     }
 
     fn observe_wait(&self, job: &ClaimedJob) -> Timestamp {

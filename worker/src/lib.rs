@@ -26,12 +26,16 @@ mod running;
 mod status;
 mod worker;
 
-pub use coatcheck_shared::{job::JobResult, kind::KindPayload, settings};
+pub use coatcheck_shared::{
+    job::{JobResult, ResultBody},
+    kind::KindPayload,
+    settings,
+};
 pub use schemars;
 pub use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    context::JobContext,
+    context::{JobContext, ResultWriter},
     handler::{Handler, HandlerError, IntoJobResult, Json},
     process::{ProcessError, process_name, run_until_signalled},
     registry::{Registry, RegistryError},

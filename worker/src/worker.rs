@@ -250,6 +250,7 @@ impl Worker {
     ) -> Executor {
         Executor {
             registry: self.registry.clone(),
+            store: self.backend.store.clone(),
             clock: self.backend.clock.clone(),
             reports,
             rules: Rules {

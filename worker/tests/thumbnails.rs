@@ -39,9 +39,12 @@ async fn an_image_is_made_small_and_keeps_its_colours() {
         let result = outcome.unwrap();
         assert_eq!(result.content_type, "image/png");
         assert!(reports > 0);
-        let small = image::load_from_memory_with_format(&result.body, image::ImageFormat::Png)
-            .unwrap()
-            .to_rgb8();
+        let small = image::load_from_memory_with_format(
+            result.body.inline().unwrap(),
+            image::ImageFormat::Png,
+        )
+        .unwrap()
+        .to_rgb8();
         assert_eq!(small.dimensions(), (120, 60));
         for (x, y, pixel) in small.enumerate_pixels() {
             let expected = if x < 60 { LEFT } else { RIGHT };

@@ -1,10 +1,16 @@
-//! `GET /v1/jobs/{id}/logs`: the lines that a job's attempts have logged.
+//! `GET /v1/jobs/{id}/logs`: the lines that a job's attempts have logged, a page of them, or with
+//! `follow=true` all of them from an offset on until the job has ended, one JSON object a line.
 
-use actix_web::{HttpRequest, web::Data};
-use coatcheck_shared::{store::LogLine, timestamp::Timestamp};
+use actix_web::{HttpRequest, http::Method, web::Data};
+use coatcheck_shared::{
+    job::{JobId, Tenant},
+    store::{LogLine, StoreError},
+    timestamp::Timestamp,
+};
 use serde::Serialize;
 
 use super::{
+    following::{self, Follower, LINES_AT_ONCE, News, may_have_more},
     id_in_path,
     page::{self, Place},
 };
@@ -16,6 +22,8 @@ use crate::{
     reply::Answer,
 };
 
+const LINES_OF_JSON: &str = "application/x-ndjson";
+
 const DEFAULT_LIMIT: u64 = 100;
 const LARGEST_LIMIT: u64 = 1_000;
 
@@ -24,7 +32,7 @@ const LARGEST_OFFSET: u64 = u32::MAX as u64;
 
 /// A line on the wire.
 #[derive(Serialize)]
-struct LineView<'a> {
+pub(super) struct LineView<'a> {
     attempt: u32,
     sequence: u32,
     logged_at: Timestamp,
@@ -43,8 +51,18 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
     let mut query = Query::of(&request);
     let offset = query.one("offset", |text| query::number(text, 0, LARGEST_OFFSET));
     let limit = query.one("limit", |text| query::number(text, 1, LARGEST_LIMIT));
-    query.finish("offset, limit")?;
+    let follow = query.one("follow", boolean).unwrap_or(false);
+    if follow && limit.is_some() {
+        query.wrong(
+            "limit",
+            "means nothing with `follow=true`: every line is sent",
+        );
+    }
+    query.finish("offset, limit, follow")?;
     let id = id_in_path(&request)?;
+    if follow {
+        return until_the_end(&caller, api, &request, id, offset.unwrap_or(0)).await;
+    }
     let (offset, limit) = (offset.unwrap_or(0), limit.unwrap_or(DEFAULT_LIMIT));
     let asked = u32::try_from(limit + 1).map_err(|error| Problem::internal(&error))?;
     let mut lines = api
@@ -61,16 +79,77 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
     };
     let body = LinePage {
         next_offset: more.then_some(offset + place.count),
-        items: lines.iter().map(view).collect(),
+        items: lines.iter().map(LineView::of).collect(),
     };
     page::answer(&request, place, &body, |_| {})
 }
 
-fn view(line: &LogLine) -> LineView<'_> {
-    LineView {
-        attempt: line.attempt,
-        sequence: line.sequence,
-        logged_at: line.logged_at,
-        text: &line.text,
+impl<'a> LineView<'a> {
+    /// The representation of a line.
+    pub(super) fn of(line: &'a LogLine) -> Self {
+        Self {
+            attempt: line.attempt,
+            sequence: line.sequence,
+            logged_at: line.logged_at,
+            text: &line.text,
+        }
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
+}
+
+async fn until_the_end(
+    caller: &Caller,
+    api: Data<Api>,
+    request: &HttpRequest,
+    id: JobId,
+    offset: u64,
+) -> Answer {
+    let tenant = caller.tenant.clone();
+    if api.store.get(&tenant, id).await?.is_none() {
+        return Err(Problem::no_job());
+    }
+    if request.method() == Method::HEAD {
+        return Ok(following::head(LINES_OF_JSON).finish());
+    }
+    let lines = Lines { tenant, id, offset };
+    following::answer(api, id, LINES_OF_JSON, lines)
+}
+
+/// The lines of a log from an offset on.
+struct Lines {
+    tenant: Tenant,
+    id: JobId,
+    offset: u64,
+}
+
+impl Follower for Lines {
+    /// An empty line: who reads JSON line by line skips it.
+    const KEEP_ALIVE: &'static str = "\n";
+
+    async fn look(&mut self, api: &Api) -> Result<News, StoreError> {
+        let Some(job) = api.store.get(&self.tenant, self.id).await? else {
+            return Ok(News::none_ever());
+        };
+        // Read after the state, so that nothing said before the end is missed.
+        let lines = api
+            .store
+            .logs(&self.tenant, self.id, self.offset, LINES_AT_ONCE)
+            .await?
+            .unwrap_or_default();
+        let mut text = String::new();
+        for line in &lines {
+            let line = serde_json::to_string(&LineView::of(line))
+                .map_err(|error| StoreError::corrupt("line", error))?;
+            text.push_str(&line);
+            text.push('\n');
+        }
+        self.offset += lines.len() as u64;
+        Ok(News {
+            text,
+            is_last: job.lifecycle.state.is_terminal() && !may_have_more(&lines),
+        })
     }
 }

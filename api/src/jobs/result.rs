@@ -1,11 +1,9 @@
 //! `GET /v1/jobs/{id}/result`: what a job left behind, byte for byte.
 
-use std::ops::RangeInclusive;
-
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, EntityTag, HeaderName, HeaderValue},
     },
     web::Data,
@@ -15,7 +13,7 @@ use coatcheck_shared::{
     store::ResultLookup,
 };
 
-use super::id_in_path;
+use super::{id_in_path, result_body};
 use crate::{
     api::Api,
     caller::Caller,
@@ -35,7 +33,7 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
     match api.store.result(&caller.tenant, id).await? {
         ResultLookup::NoJob => Err(Problem::no_job()),
         ResultLookup::NoResult(job) => Err(without_result(&job, &api)),
-        ResultLookup::Found { job, result } => serve(&request, &job, &result),
+        ResultLookup::Found { job, result } => serve(&request, &api, &job, &result).await,
     }
 }
 
@@ -59,33 +57,36 @@ fn phrase(job: &Job) -> &'static str {
     }
 }
 
-fn serve(request: &HttpRequest, job: &Job, result: &JobResult) -> Answer {
+async fn serve(request: &HttpRequest, api: &Api, job: &Job, result: &JobResult) -> Answer {
     let tag = tag_of(job, result);
     if precondition::has_already(request, &tag) {
         return Ok(head(StatusCode::NOT_MODIFIED, tag).finish());
     }
-    let length = result.body.len() as u64;
+    let length = result.body.size();
     let asked =
         Asked::of(request, "bytes").filter(|_| precondition::range_may_apply(request, &tag));
-    match asked.map(|asked| asked.within(length)) {
-        None => Ok(described(StatusCode::OK, tag, result).body(result.body.clone())),
-        Some(Some(range)) => part(tag, result, &range),
-        Some(None) => Err(Problem::new(
-            ProblemType::RangeNotSatisfiable,
-            format!("The result is {length} bytes long."),
-        )
-        .with_header(header::CONTENT_RANGE, content_range("*", length)?)),
-    }
-}
-
-fn part(tag: EntityTag, result: &JobResult, range: &RangeInclusive<u64>) -> Answer {
-    let (first, last) = (*range.start(), *range.end());
-    let places = usize::try_from(first).and_then(|from| Ok(from..=usize::try_from(last)?));
-    let places = places.map_err(|error| Problem::internal(&error))?;
-    let range = content_range(&format!("{first}-{last}"), result.body.len() as u64)?;
-    Ok(described(StatusCode::PARTIAL_CONTENT, tag, result)
-        .insert_header((header::CONTENT_RANGE, range))
-        .body(result.body.slice(places)))
+    let (mut response, range) = match asked.map(|asked| asked.within(length)) {
+        None => (described(StatusCode::OK, tag, result), 0..length),
+        Some(Some(range)) => {
+            let places = content_range(&format!("{}-{}", range.start(), range.end()), length)?;
+            let mut response = described(StatusCode::PARTIAL_CONTENT, tag, result);
+            response.insert_header((header::CONTENT_RANGE, places));
+            (response, *range.start()..range.end() + 1)
+        }
+        Some(None) => {
+            return Err(Problem::new(
+                ProblemType::RangeNotSatisfiable,
+                format!("The result is {length} bytes long."),
+            )
+            .with_header(header::CONTENT_RANGE, content_range("*", length)?));
+        }
+    };
+    let body = if request.method() == Method::HEAD {
+        result_body::none(length)
+    } else {
+        result_body::part(&api.store, job, &result.body, range).await?
+    };
+    Ok(response.body(body))
 }
 
 fn content_range(part: &str, length: u64) -> Result<HeaderValue, Problem> {
@@ -99,7 +100,7 @@ fn tag_of(job: &Job, result: &JobResult) -> EntityTag {
     EntityTag::new_strong(format!(
         "{}-{finished_at:x}-{:x}",
         job.id.as_uuid().simple(),
-        result.body.len()
+        result.body.size()
     ))
 }
 

@@ -10,6 +10,7 @@ mod batch;
 mod batch_keys;
 mod bulk;
 mod client;
+mod following;
 mod framing;
 mod idempotency;
 mod limits;

@@ -2,7 +2,10 @@
 
 use coatcheck_shared::job::{JobId, JobResult};
 
-use crate::{client::Answer, service::Service};
+use crate::{
+    client::{Answer, Connection},
+    service::Service,
+};
 
 const BYTES: &str = "0123456789";
 
@@ -112,8 +115,32 @@ async fn large_empty_and_foreign_results() {
     .await;
     let answer = get(&service, id, "").await;
     assert!(answer.body == large);
-    let part = get(&service, id, "range: bytes=262140-524300\r\n").await;
-    assert!(part.body == large[262_140..=524_300]);
+    for (range, first, last) in [
+        ("262140-524300", 262_140, 524_300),
+        ("262144-524287", 262_144, 524_287),
+        ("0-262143", 0, 262_143),
+        ("262143-262144", 262_143, 262_144),
+        ("2999999-", 2_999_999, 2_999_999),
+        ("-300000", 2_700_000, 2_999_999),
+    ] {
+        let part = get(&service, id, &format!("range: bytes={range}\r\n")).await;
+        assert_eq!(part.status, 206, "{range}");
+        let expected = format!("bytes {first}-{last}/3000000");
+        assert_eq!(part.header("content-range"), Some(&*expected));
+        assert!(part.body == large[first..=last], "{range}");
+    }
+    let path = format!("/v1/jobs/{id}/result");
+    let mut connection = Connection::open(service.address).await;
+    for _ in 0..2 {
+        connection
+            .send(format!("HEAD {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
+            .await;
+        let head = connection.answer(true).await;
+        assert_eq!(
+            (head.status, head.header("content-length")),
+            (200, Some("3000000"))
+        );
+    }
 
     let id = with_result(&service, JobResult::new("no\nheader", "")).await;
     let answer = get(&service, id, "").await;

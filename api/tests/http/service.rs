@@ -31,8 +31,8 @@ pub(crate) struct Service {
 /// A running attempt.
 pub(crate) struct Running {
     pub(crate) id: JobId,
-    lease: LeaseId,
-    attempt: u32,
+    pub(crate) lease: LeaseId,
+    pub(crate) attempt: u32,
 }
 
 impl Service {

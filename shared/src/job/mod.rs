@@ -22,7 +22,7 @@ pub use self::{
     id::{JobId, LeaseId},
     lifecycle::{IllegalMove, Lifecycle, Move, State},
     name::{InvalidName, KindName, QueueName, Tenant},
-    outcome::{JobResult, Outcome},
+    outcome::{JobResult, Outcome, ResultBody},
     submission::{Idempotency, Inserted, NewJob, Unique, UniqueMode},
 };
 use crate::timestamp::Timestamp;

@@ -16,13 +16,58 @@ pub struct JobResult {
     pub status: Option<u16>,
     /// The header fields of the answer, where the result is an HTTP answer.
     pub headers: Vec<(String, String)>,
-    /// The bytes.
-    pub body: Bytes,
+    /// The bytes, or where they are.
+    pub body: ResultBody,
+}
+
+/// The bytes of a result, or where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResultBody {
+    /// Here.
+    Inline(Bytes),
+    /// In the store, chunk by chunk, under the attempt that wrote them: what is larger than a
+    /// chunk is never held as a whole.
+    Stored {
+        /// How many bytes.
+        size: u64,
+    },
+}
+
+impl ResultBody {
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Stored { size } => *size,
+        }
+    }
+
+    /// The bytes, where they are here.
+    pub const fn inline(&self) -> Option<&Bytes> {
+        match self {
+            Self::Inline(bytes) => Some(bytes),
+            Self::Stored { .. } => None,
+        }
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for ResultBody {
+    fn from(bytes: B) -> Self {
+        Self::Inline(bytes.into())
+    }
+}
+
+/// Whether the bytes are here and these.
+impl<B: AsRef<[u8]> + ?Sized> PartialEq<B> for ResultBody {
+    fn eq(&self, other: &B) -> bool {
+        self.inline()
+            .is_some_and(|bytes| &**bytes == other.as_ref())
+    }
 }
 
 impl JobResult {
     /// A result with a body and nothing else.
-    pub fn new(content_type: impl Into<String>, body: impl Into<Bytes>) -> Self {
+    pub fn new(content_type: impl Into<String>, body: impl Into<ResultBody>) -> Self {
         Self {
             content_type: content_type.into(),
             status: None,

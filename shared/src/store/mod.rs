@@ -38,7 +38,7 @@ use crate::{
     api_key::ApiKey,
     job::{
         Attempt, ClaimedJob, Inserted, Job, JobFilter, JobId, JobResult, KindName, LeaseId, NewJob,
-        Outcome, Progress, QueueName, State, Tenant, filter::PageRequest,
+        Outcome, Progress, QueueName, ResultBody, State, Tenant, filter::PageRequest,
     },
     kind::KindDefinition,
     queue::{Hint, Lane},
@@ -94,7 +94,7 @@ pub struct CancelledJobs {
     pub requested: Vec<JobId>,
 }
 
-/// A result's bytes and what they are.
+/// A result and, where they are few, its bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResultLookup {
     /// There is no such job.
@@ -105,7 +105,8 @@ pub enum ResultLookup {
     Found {
         /// The job.
         job: Job,
-        /// What it left.
+        /// What it left. A stored body is read with [`ReadStore::result_chunk`], under the job's
+        /// attempt.
         result: JobResult,
     },
 }
@@ -141,6 +142,15 @@ pub trait ReadStore: Send + Sync + 'static {
 
     /// The result of a tenant's job.
     async fn result(&self, tenant: &Tenant, id: JobId) -> Result<ResultLookup, StoreError>;
+
+    /// A piece of the stored body of a result that [`result`](Self::result) found; none where it
+    /// is gone. Each has [`CHUNK_SIZE`] bytes but the last.
+    async fn result_chunk(
+        &self,
+        id: JobId,
+        attempt: u32,
+        sequence: u32,
+    ) -> Result<Option<Bytes>, StoreError>;
 
     /// The attempts of a tenant's job, oldest first; none where there is no such job.
     async fn attempts(
@@ -312,6 +322,21 @@ pub struct ProgressReport {
     pub progress: Progress,
 }
 
+/// A piece of the result of an attempt that still runs.
+#[derive(Clone, Debug)]
+pub struct ResultChunk {
+    /// The job.
+    pub id: JobId,
+    /// Which of its attempts.
+    pub attempt: u32,
+    /// The lease under which it was claimed.
+    pub lease: LeaseId,
+    /// Its place among the pieces, from 0.
+    pub sequence: u32,
+    /// [`CHUNK_SIZE`] bytes, fewer only in the last.
+    pub bytes: Bytes,
+}
+
 /// What a worker asks for the jobs it runs.
 #[async_trait]
 pub trait RunStore: Send + Sync + 'static {
@@ -359,6 +384,11 @@ pub trait RunStore: Send + Sync + 'static {
         ids: &[JobId],
         kinds: &[KindName],
     ) -> Result<Vec<Hint>, StoreError>;
+
+    /// Keeps a piece of the result of a running attempt; false where the attempt is no longer the
+    /// job's newest. It is seen once the attempt's end names a stored body. The first piece takes
+    /// the place of what earlier attempts have left.
+    async fn write_result_chunk(&self, chunk: &ResultChunk) -> Result<bool, StoreError>;
 
     /// Records the ends of attempts, all in one commit; one outcome each, in order.
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError>;
@@ -467,6 +497,11 @@ fn in_order_of_unique_keys(jobs: &[NewJob]) -> Vec<&NewJob> {
         (job.tenant.as_str(), key)
     });
     keyed
+}
+
+/// The body of a result that stays in its job's row; none where it is in chunks.
+pub(crate) fn inline_result(body: &ResultBody) -> Option<&[u8]> {
+    body.inline().and_then(inline)
 }
 
 /// A body that stays in its job's row; none where it goes into chunks.

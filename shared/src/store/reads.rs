@@ -6,6 +6,7 @@
 /// The names that the macro's text uses.
 pub(super) mod names {
     pub(in crate::store) use async_trait::async_trait;
+    pub(in crate::store) use bytes::Bytes;
 
     pub(in crate::store) use crate::{
         api_key::ApiKey,
@@ -20,7 +21,7 @@ pub(super) mod names {
             history::{self, CurrentAttempt},
             rows::{
                 ApiKeyRow, AttemptRow, JobRow, LogRow, ResultRow, all, from_json, job_columns,
-                parsed, priority, to_json,
+                parsed, priority, to_integer, to_json,
             },
             sql,
         },
@@ -29,7 +30,7 @@ pub(super) mod names {
 }
 
 /// Implements [`ReadStore`](super::ReadStore) for a store that has a `reader` and a `writer` pool,
-/// a `within`, and a `chunks` module.
+/// and a `within`.
 macro_rules! implement_reads {
     ($store:ty, $database:ty, metadata: $has_key:literal, $with_value:literal, $end:literal) => {
         use $crate::store::reads::names::*;
@@ -76,16 +77,29 @@ macro_rules! implement_reads {
                         .bind(id.as_uuid())
                         .fetch_optional(&self.reader)
                         .await?;
-                    let Some(mut row) = row else {
-                        return Ok(ResultLookup::NoResult(job));
-                    };
-                    if row.is_chunked() {
-                        row.result = Some(chunks::read(&self.reader, id, row.attempt).await?);
-                    }
-                    Ok(match row.into_result()? {
+                    let result = row.map(ResultRow::into_result).transpose()?.flatten();
+                    Ok(match result {
                         Some(result) => ResultLookup::Found { job, result },
                         None => ResultLookup::NoResult(job),
                     })
+                })
+                .await
+            }
+
+            async fn result_chunk(
+                &self,
+                id: JobId,
+                attempt: u32,
+                sequence: u32,
+            ) -> Result<Option<Bytes>, StoreError> {
+                self.within("result_chunk", || async move {
+                    let chunk: Option<Vec<u8>> = sqlx::query_scalar(sql::CHUNK)
+                        .bind(id.as_uuid())
+                        .bind(to_integer(attempt))
+                        .bind(to_integer(sequence))
+                        .fetch_optional(&self.reader)
+                        .await?;
+                    Ok(chunk.map(Bytes::from))
                 })
                 .await
             }

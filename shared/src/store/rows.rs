@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use crate::{
     api_key::ApiKey,
     job::{
         Attempt, AttemptOutcome, ClaimedJob, Job, JobId, JobResult, LeaseId, Lifecycle, Metadata,
-        Priority,
+        Priority, ResultBody,
     },
     queue::{Hint, Lane},
     timestamp::Timestamp,
@@ -160,27 +159,29 @@ impl ClaimedRow {
 /// What a succeeded job left, without a body that lies in chunks.
 #[derive(FromRow)]
 pub(super) struct ResultRow {
-    pub(super) attempt: i32,
     result_type: Option<String>,
     result_status: Option<i32>,
     result_headers: Option<String>,
     result_size: Option<i64>,
-    pub(super) result: Option<Vec<u8>>,
+    result: Option<Vec<u8>>,
 }
 
 impl ResultRow {
-    /// Whether the body lies in chunks.
-    pub(super) fn is_chunked(&self) -> bool {
-        self.result.is_none() && self.result_size.is_some()
-    }
-
     /// The result; none where the job left none.
     pub(super) fn into_result(self) -> Result<Option<JobResult>, StoreError> {
         let (Some(size), Some(content_type)) = (self.result_size, self.result_type) else {
             return Ok(None);
         };
-        let body = self.result.unwrap_or_default();
-        whole_body("result", &body, size)?;
+        let body = match self.result {
+            Some(bytes) => {
+                whole_body("result", &bytes, size)?;
+                ResultBody::Inline(bytes.into())
+            }
+            None => ResultBody::Stored {
+                size: u64::try_from(size)
+                    .map_err(|error| StoreError::corrupt("size of a result", error))?,
+            },
+        };
         Ok(Some(JobResult {
             content_type,
             status: self
@@ -188,7 +189,7 @@ impl ResultRow {
                 .and_then(|status| u16::try_from(status).ok()),
             headers: from_json("result header", self.result_headers.as_deref())?
                 .unwrap_or_default(),
-            body: Bytes::from(body),
+            body,
         }))
     }
 }
@@ -355,8 +356,8 @@ pub(super) fn metadata_to_json(metadata: &Metadata) -> Result<Option<String>, St
 }
 
 /// A length as the database keeps it.
-pub(super) fn to_size(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
+pub(super) fn to_size(length: impl TryInto<i64>) -> i64 {
+    length.try_into().unwrap_or(i64::MAX)
 }
 
 /// Whole seconds as the database keeps them.

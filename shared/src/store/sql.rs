@@ -8,7 +8,7 @@ pub(super) const GET: &str = concat!(
     " FROM jobs WHERE tenant = $1 AND id = $2"
 );
 
-pub(super) const RESULT: &str = "SELECT attempt, result_type, result_status, result_headers, \
+pub(super) const RESULT: &str = "SELECT result_type, result_status, result_headers, \
      result_size, result FROM jobs WHERE id = $1 AND state = 'succeeded'";
 
 pub(super) const ENDED_ATTEMPTS: &str = "SELECT number, started_at, finished_at, worker, \
@@ -52,10 +52,14 @@ pub(super) const INSERT_ENDED_ATTEMPT: &str = "INSERT INTO attempts \
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
 
 pub(super) const INSERT_CHUNK: &str = "INSERT INTO chunks (job_id, attempt, sequence, body) \
-     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+     VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (job_id, attempt, sequence) DO UPDATE SET body = excluded.body";
 
 pub(super) const CHUNKS: &str =
     "SELECT body FROM chunks WHERE job_id = $1 AND attempt = $2 ORDER BY sequence";
+
+pub(super) const CHUNK: &str =
+    "SELECT body FROM chunks WHERE job_id = $1 AND attempt = $2 AND sequence = $3";
 
 pub(super) const SET_REPLAYED_STATUS: &str =
     "UPDATE idempotency_keys SET status = $3 WHERE tenant = $1 AND key = $2";

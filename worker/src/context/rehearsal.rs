@@ -5,13 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use coatcheck_shared::{
     clock::{Clock, SynchronisedClock, SystemClock},
-    job::{ClaimedJob, InvalidName, JobId, JobResult, LeaseId, Metadata, QueueName, Tenant},
+    job::{
+        ClaimedJob, InvalidName, JobId, JobResult, LeaseId, Metadata, QueueName, ResultBody, Tenant,
+    },
     kind::KindPayload,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobContext, Report};
+use super::{JobContext, Report, ResultPlace, ResultTarget};
 use crate::{Handler, HandlerError, registry::ErasedHandler};
 
 /// More reports than this are dropped, as a worker drops what its store cannot keep up with.
@@ -60,8 +62,12 @@ impl Rehearsal {
         };
         let (sender, reports) = mpsc::channel(REPORTS);
         let clock = SynchronisedClock::starting_at(now);
+        let results = ResultTarget {
+            place: ResultPlace::Rehearsal(Mutex::default()),
+            most_bytes: usize::MAX,
+        };
         Ok(Self {
-            context: JobContext::new(job, CancellationToken::new(), sender, clock),
+            context: JobContext::new(job, CancellationToken::new(), sender, clock, results),
             reports: Mutex::new(reports),
         })
     }
@@ -78,12 +84,17 @@ impl Rehearsal {
         &self.context
     }
 
-    /// Reads the payload, runs the handler, writes the result, as a worker does.
+    /// Reads the payload, runs the handler, writes the result, as a worker does. What went through
+    /// a [`ResultWriter`](super::ResultWriter) is in the result too.
     ///
     /// # Errors
     /// With whatever the handler returns, and where the payload does not fit its kind.
     pub async fn run<H: Handler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
-        ErasedHandler::run(handler, self.context.job(), &self.context).await
+        let mut result = ErasedHandler::run(handler, self.context.job(), &self.context).await?;
+        if result.body.inline().is_none() {
+            result.body = ResultBody::Inline(self.context.results.place.rehearsed());
+        }
+        Ok(result)
     }
 
     /// What the handler has said since this was last asked. It may still be running.

@@ -82,9 +82,10 @@ impl Handler for CommandHandler {
         let ended = process
             .run(input_bytes(input), most_bytes, self.termination, context)
             .await
-            .map_err(|error| unfinished(&name, &error))?;
+            .map_err(|error| unfinished(&name, error))?;
         if ended.status.success() {
-            return Ok(JobResult::new(command.content_type.clone(), ended.output));
+            let body = ended.output.finish().await?;
+            return Ok(JobResult::new(command.content_type.clone(), body));
         }
         let (how, details) = ending(ended.status);
         let mut message = format!("{name} {how}");
@@ -95,12 +96,13 @@ impl Handler for CommandHandler {
     }
 }
 
-fn unfinished(name: &str, error: &RunError) -> HandlerError {
+fn unfinished(name: &str, error: RunError) -> HandlerError {
     match error {
         RunError::TooMuch(_) => HandlerError::fail(format!(
             "{name} was killed: {error}, the most that commands.{name}.output_bytes and \
              COATCHECK_WORKER__RESULT_BYTES allow"
         )),
+        RunError::Output(error) => error,
         RunError::Stopped | RunError::Pipe(_) => HandlerError::retry(format!("{name}: {error}")),
     }
 }

@@ -43,13 +43,17 @@ impl HttpHandler {
         })
     }
 
-    async fn call(&self, request: reqwest::Request) -> Result<JobResult, HandlerError> {
+    async fn call(
+        &self,
+        request: reqwest::Request,
+        context: &JobContext,
+    ) -> Result<JobResult, HandlerError> {
         let answer = self
             .client
             .execute(request)
             .await
             .map_err(|error| no_answer(&error))?;
-        answer::keep(answer, self.result_bytes).await
+        answer::keep(answer, self.result_bytes, context.result_writer()).await
     }
 }
 
@@ -68,7 +72,7 @@ impl Handler for HttpHandler {
         }
         request.timeout_mut().get_or_insert(self.timeout);
         tokio::select! {
-            outcome = self.call(request) => outcome,
+            outcome = self.call(request, context) => outcome,
             () = context.cancellation().cancelled() => {
                 Err(HandlerError::retry("the call was broken off"))
             }

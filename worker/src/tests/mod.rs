@@ -11,4 +11,5 @@ mod outage;
 mod script;
 mod sharing;
 mod shutting_down;
+mod streaming;
 mod throughput;

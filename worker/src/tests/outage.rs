@@ -12,10 +12,10 @@ use super::{
 };
 
 /// Another writer that lets nobody else write.
-struct Outage(SqliteConnection);
+pub(super) struct Outage(SqliteConnection);
 
 impl Outage {
-    async fn begin(bed: &Bed) -> Self {
+    pub(super) async fn begin(bed: &Bed) -> Self {
         let file = bed.settings.data_dir.join("coatcheck.sqlite3");
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -36,7 +36,7 @@ impl Outage {
         Timestamp::from_microseconds(microseconds)
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.0.close().await.unwrap();
     }
 }

@@ -29,6 +29,11 @@ pub(super) enum Script {
     /// Sleeps, and when it is told to stop finishes its work after all.
     FinishWhenStopped,
     ResultOfBytes(usize),
+    /// Writes its result in pieces, with a pause after the first half.
+    Write {
+        bytes: usize,
+        pause_ms: u64,
+    },
     LogLines(u32),
 }
 
@@ -122,6 +127,7 @@ async fn play(script: Script, context: &JobContext) -> Result<JobResult, Handler
         Script::StubbornMs(_) => {}
         Script::FinishWhenStopped => context.cancellation().cancelled().await,
         Script::ResultOfBytes(size) => return Ok(JobResult::new("text/plain", vec![b'x'; size])),
+        Script::Write { bytes, pause_ms } => return write(bytes, pause_ms, context).await,
         Script::LogLines(count) => {
             for line in 0..count {
                 context.log(&format!("line {line}"));
@@ -130,6 +136,27 @@ async fn play(script: Script, context: &JobContext) -> Result<JobResult, Handler
         }
     }
     Ok(JobResult::new("text/plain", "done"))
+}
+
+async fn write(
+    bytes: usize,
+    pause_ms: u64,
+    context: &JobContext,
+) -> Result<JobResult, HandlerError> {
+    let body = noise(bytes);
+    let mut writer = context.result_writer();
+    let (first, second) = body.split_at(bytes / 2);
+    writer.write(first).await?;
+    sleep(Duration::from_millis(pause_ms)).await;
+    for piece in second.chunks(100_001) {
+        writer.write(piece).await?;
+    }
+    Ok(JobResult::new("image/x-noise", writer.finish().await?))
+}
+
+/// Bytes that no two neighbouring chunks have in common.
+pub(super) fn noise(size: usize) -> Vec<u8> {
+    (0..size).map(|place| (place % 251) as u8).collect()
 }
 
 /// The payload of a kind that only some workers have a handler for.

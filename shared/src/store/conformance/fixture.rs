@@ -126,6 +126,11 @@ pub(super) fn success() -> Outcome {
     Outcome::Succeeded(JobResult::new("text/plain", "done"))
 }
 
+/// Bytes that no two neighbouring chunks have in common.
+pub(super) fn noise(size: usize) -> Bytes {
+    (0..size).map(|index| (index % 251) as u8).collect()
+}
+
 pub(super) fn failure() -> Failure {
     Failure::new(FailureType::Error, "it went wrong")
 }

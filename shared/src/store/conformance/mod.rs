@@ -8,6 +8,7 @@ mod leases;
 mod model;
 mod reading;
 mod running;
+mod streaming;
 mod submitting;
 
 use fixture::{Fixture, postgres, sqlite};
@@ -77,6 +78,12 @@ stores_conform! {
         a_cancel_against_a_finish_agrees_with_the_final_state
         progress_is_the_newest_attempts
         logs_are_kept_in_order_and_once
+    }
+    streaming {
+        a_large_result_is_read_piece_by_piece
+        a_result_is_written_piece_by_piece
+        a_stale_attempt_writes_nothing
+        what_earlier_attempts_left_is_not_seen
     }
     keeping {
         a_dead_workers_jobs_are_rescued

@@ -1,6 +1,6 @@
 //! What reads the same in every dialect.
 
-use super::{PostgresStore, chunks};
+use super::PostgresStore;
 
 crate::store::reads::implement_reads!(
     PostgresStore,

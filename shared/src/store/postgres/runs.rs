@@ -11,7 +11,8 @@ use crate::{
     job::{ClaimedJob, JobId, JobResult, KindName, LeaseId, Outcome, Priority, QueueName, State},
     queue::Hint,
     store::{
-        Finish, FinishOutcome, LogLine, ProgressReport, RunStore, StoreError, inline,
+        Finish, FinishOutcome, LogLine, ProgressReport, ResultChunk, RunStore, StoreError,
+        inline_result,
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::{
             ClaimedRow, HintRow, all, claimed_columns, headers_to_json, to_integer, to_json,
@@ -153,6 +154,13 @@ impl RunStore for PostgresStore {
             .fetch_all(&self.writer)
             .await?;
             all(rows)
+        })
+        .await
+    }
+
+    async fn write_result_chunk(&self, chunk: &ResultChunk) -> Result<bool, StoreError> {
+        self.within("write_result_chunk", || {
+            chunks::write_result(&self.writer, chunk)
         })
         .await
     }
@@ -396,15 +404,21 @@ async fn succeed(
         result.status.map(i32::from)
     }))
     .bind(headers)
-    .bind(column(&successes, |(_, result)| to_size(result.body.len())))
-    .bind(column(&successes, |(_, result)| inline(&result.body)))
+    .bind(column(&successes, |(_, result)| {
+        to_size(result.body.size())
+    }))
+    .bind(column(&successes, |(_, result)| {
+        inline_result(&result.body)
+    }))
     .fetch_all(&mut *connection)
     .await?;
     let moved: HashSet<Uuid> = moved.into_iter().collect();
     for (finish, result) in successes {
-        if moved.contains(finish.id.as_uuid()) {
+        if let Some(body) = result.body.inline()
+            && moved.contains(finish.id.as_uuid())
+        {
             let attempt = to_integer(finish.attempt);
-            chunks::write(connection, finish.id, attempt, &result.body).await?;
+            chunks::write(connection, finish.id, attempt, body).await?;
         }
     }
     Ok(moved)

@@ -1,6 +1,6 @@
 //! What reads the same in every dialect.
 
-use super::{SqliteStore, chunks};
+use super::SqliteStore;
 
 // SQLite's `->>` takes no key with a quote in it.
 crate::store::reads::implement_reads!(

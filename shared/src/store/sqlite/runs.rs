@@ -11,7 +11,8 @@ use crate::{
     job::{ClaimedJob, JobId, JobResult, KindName, LeaseId, Outcome, Priority, QueueName, State},
     queue::Hint,
     store::{
-        Finish, FinishOutcome, LogLine, ProgressReport, RunStore, StoreError, inline,
+        Finish, FinishOutcome, LogLine, ProgressReport, ResultChunk, RunStore, StoreError,
+        inline_result,
         moves::{Locked, LockedRow, locked_columns},
         rows::{
             ClaimedRow, HintRow, all, claimed_columns, headers_to_json, to_integer, to_json,
@@ -172,6 +173,16 @@ impl RunStore for SqliteStore {
         .await
     }
 
+    async fn write_result_chunk(&self, chunk: &ResultChunk) -> Result<bool, StoreError> {
+        self.within("write_result_chunk", || async move {
+            let mut transaction = self.begin().await?;
+            let written = chunks::write_result(&mut transaction, chunk).await?;
+            transaction.commit().await?;
+            Ok(written)
+        })
+        .await
+    }
+
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
         let finishes = &finishes;
         self.within("finish", || async move {
@@ -299,14 +310,14 @@ async fn succeed(
     .bind(result.content_type.as_str())
     .bind(result.status.map(i32::from))
     .bind(headers_to_json(result)?)
-    .bind(to_size(result.body.len()))
-    .bind(inline(&result.body))
+    .bind(to_size(result.body.size()))
+    .bind(inline_result(&result.body))
     .execute(&mut *connection)
     .await?;
     let moved = moved.rows_affected() > 0;
-    if moved {
+    if moved && let Some(body) = result.body.inline() {
         let attempt = to_integer(finish.attempt);
-        chunks::write(connection, finish.id, attempt, &result.body).await?;
+        chunks::write(connection, finish.id, attempt, body).await?;
     }
     Ok(moved)
 }

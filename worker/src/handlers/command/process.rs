@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::error_log::ErrorLog;
-use crate::JobContext;
+use crate::{HandlerError, JobContext, ResultWriter};
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -75,9 +76,9 @@ struct Pipes {
 }
 
 /// A program that has ended by itself.
-pub(super) struct Ended {
+pub(super) struct Ended<'a> {
     pub(super) status: ExitStatus,
-    pub(super) output: Vec<u8>,
+    pub(super) output: ResultWriter<'a>,
     /// The end of what it wrote to its standard error.
     pub(super) last_words: String,
 }
@@ -91,6 +92,8 @@ pub(super) enum RunError {
     Stopped,
     #[error(transparent)]
     Pipe(#[from] io::Error),
+    #[error("{0}")]
+    Output(HandlerError),
 }
 
 impl Process {
@@ -134,14 +137,15 @@ impl Process {
         most_bytes: usize,
         termination: Duration,
         context: &JobContext,
-    ) -> Result<Ended, RunError> {
-        let mut output = Vec::new();
+    ) -> Result<Ended<'_>, RunError> {
+        let mut output = context.result_writer();
+        let exited = CancellationToken::new();
         let mut error_log = ErrorLog::new(context);
         let status = {
-            let conversation = self
-                .pipes
-                .converse(&input, most_bytes, &mut output, &mut error_log);
-            let mut run = pin!(to_the_end(&mut self.child, conversation));
+            let conversation =
+                self.pipes
+                    .converse(&input, most_bytes, &mut output, &mut error_log, &exited);
+            let mut run = pin!(to_the_end(&mut self.child, conversation, &exited));
             tokio::select! {
                 status = &mut run => status?,
                 () = context.cancellation().cancelled() => {
@@ -172,47 +176,85 @@ impl Pipes {
         &mut self,
         input: &[u8],
         most_bytes: usize,
-        output: &mut Vec<u8>,
+        output: &mut ResultWriter<'_>,
         error_log: &mut ErrorLog<'_>,
+        exited: &CancellationToken,
     ) -> Result<(), RunError> {
         tokio::try_join!(
-            write(self.input.take(), input),
-            read(&mut self.output, most_bytes, output),
-            listen(&mut self.errors, error_log),
+            write(self.input.take(), input, exited),
+            read(&mut self.output, most_bytes, output, exited),
+            listen(&mut self.errors, error_log, exited),
         )?;
         Ok(())
     }
 }
 
 /// A program that ends without having read everything has not failed by that.
-async fn write(pipe: Option<ChildStdin>, input: &[u8]) -> Result<(), RunError> {
+async fn write(
+    pipe: Option<ChildStdin>,
+    input: &[u8],
+    exited: &CancellationToken,
+) -> Result<(), RunError> {
     let Some(mut pipe) = pipe else { return Ok(()) };
-    match pipe.write_all(input).await {
+    let written = tokio::select! {
+        biased;
+        written = pipe.write_all(input) => written,
+        () = drained(exited) => Ok(()),
+    };
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }
 
+/// Ends when what comes through a pipe is no longer the program's own: whoever left the group may
+/// hold it open for ever. What is there already is read first, however long the store took over
+/// what came before it.
+async fn drained(exited: &CancellationToken) {
+    exited.cancelled().await;
+    sleep(LONGEST_DRAIN).await;
+}
+
 async fn read(
     pipe: &mut ChildStdout,
     most_bytes: usize,
-    output: &mut Vec<u8>,
+    output: &mut ResultWriter<'_>,
+    exited: &CancellationToken,
 ) -> Result<(), RunError> {
+    let mut bytes = vec![0; READ_BYTES];
+    let mut size = 0;
+    let mut drained = pin!(drained(exited));
     loop {
-        output.reserve(READ_BYTES);
-        if pipe.read_buf(output).await? == 0 {
+        let length = tokio::select! {
+            biased;
+            length = pipe.read(&mut bytes) => length?,
+            () = &mut drained => 0,
+        };
+        if length == 0 {
             return Ok(());
         }
-        if output.len() > most_bytes {
+        size += length;
+        if size > most_bytes {
             return Err(RunError::TooMuch(most_bytes));
         }
+        let written = output.write(&bytes[..length]).await;
+        written.map_err(RunError::Output)?;
     }
 }
 
-async fn listen(pipe: &mut ChildStderr, error_log: &mut ErrorLog<'_>) -> Result<(), RunError> {
+async fn listen(
+    pipe: &mut ChildStderr,
+    error_log: &mut ErrorLog<'_>,
+    exited: &CancellationToken,
+) -> Result<(), RunError> {
     let mut bytes = vec![0; LISTEN_BYTES];
+    let mut drained = pin!(drained(exited));
     loop {
-        let length = pipe.read(&mut bytes).await?;
+        let length = tokio::select! {
+            biased;
+            length = pipe.read(&mut bytes) => length?,
+            () = &mut drained => 0,
+        };
         if length == 0 {
             error_log.end();
             return Ok(());
@@ -224,6 +266,7 @@ async fn listen(pipe: &mut ChildStderr, error_log: &mut ErrorLog<'_>) -> Result<
 async fn to_the_end(
     child: &mut Child,
     conversation: impl Future<Output = Result<(), RunError>>,
+    exited: &CancellationToken,
 ) -> Result<ExitStatus, RunError> {
     let mut conversation = pin!(conversation);
     let mut is_over = false;
@@ -236,9 +279,9 @@ async fn to_the_end(
             }
         }
     };
-    // Whoever left the group may hold the pipes open for ever; the program's own output is read.
-    if !is_over && let Ok(outcome) = timeout(LONGEST_DRAIN, conversation).await {
-        outcome?;
+    exited.cancel();
+    if !is_over {
+        conversation.await?;
     }
     Ok(status)
 }

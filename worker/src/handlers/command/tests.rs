@@ -32,5 +32,9 @@ async fn run(handler: &CommandHandler, input: Value) -> Result<JobResult, Handle
 /// What a script wrote when it succeeded.
 async fn output(script: &str) -> String {
     let result = run(&shell(script), Value::Null).await.unwrap();
-    String::from_utf8(result.body.to_vec()).unwrap()
+    text_of(&result)
+}
+
+fn text_of(result: &JobResult) -> String {
+    String::from_utf8(result.body.inline().unwrap().to_vec()).unwrap()
 }

@@ -10,7 +10,7 @@ use reqwest::{
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
-use crate::HandlerError;
+use crate::{HandlerError, ResultWriter};
 
 /// The longest pause that an answer may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
@@ -32,10 +32,11 @@ pub(super) fn is_hop_by_hop(field: &HeaderName) -> bool {
     HOP_BY_HOP.contains(&field.as_str())
 }
 
-/// Reads the answer to its end.
+/// Reads the answer to its end, and writes it down as it comes.
 pub(super) async fn keep(
     mut answer: Response,
     most_bytes: usize,
+    mut body: ResultWriter<'_>,
 ) -> Result<JobResult, HandlerError> {
     let status = answer.status();
     if [
@@ -61,21 +62,22 @@ pub(super) async fn keep(
         |value| String::from_utf8_lossy(value.as_bytes()).into_owned(),
     );
     let headers = end_to_end(answer.headers());
-    let mut body = Vec::new();
+    let mut size = 0;
     while let Some(chunk) = answer
         .chunk()
         .await
         .map_err(|error| super::no_answer(&error))?
     {
-        if body.len() + chunk.len() > most_bytes {
+        size += chunk.len();
+        if size > most_bytes {
             return Err(too_large());
         }
-        body.extend_from_slice(&chunk);
+        body.write(&chunk).await?;
     }
     Ok(JobResult {
         status: Some(status.as_u16()),
         headers,
-        ..JobResult::new(content_type, body)
+        ..JobResult::new(content_type, body.finish().await?)
     })
 }
 

@@ -22,7 +22,7 @@ async fn it_sleeps_and_says_so() {
     let result = rehearsal.run(&SleepHandler).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(1_500));
     assert_eq!(result.content_type, "application/json");
-    assert_eq!(&result.body[..], br#"{"slept_ms":1500}"#);
+    assert_eq!(result.body, br#"{"slept_ms":1500}"#);
     let percents: Vec<f32> = rehearsal
         .said()
         .into_iter()

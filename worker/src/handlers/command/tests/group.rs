@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::{handler, rehearsal, run, shell};
+use super::{handler, rehearsal, run, shell, text_of};
 use crate::{
     HandlerError,
     context::{Rehearsal, Said},
@@ -146,7 +146,7 @@ async fn too_much_output_ends_the_program() {
         "program = '/usr/bin/head'\nargs = ['-c', '1000000', '/dev/zero']\noutput_bytes = 1000000",
     );
     assert_eq!(
-        run(&exact, Value::Null).await.unwrap().body.len(),
+        run(&exact, Value::Null).await.unwrap().body.size(),
         1_000_000
     );
 }
@@ -157,7 +157,7 @@ async fn what_a_program_leaves_behind_is_killed_and_not_waited_for() {
     let start = Instant::now();
     let result = run(&shell(script), Value::Null).await.unwrap();
     assert!(start.elapsed() < Duration::from_secs(8));
-    let text = String::from_utf8(result.body.to_vec()).unwrap();
+    let text = text_of(&result);
     let (id, rest) = text.split_once('\n').unwrap();
     assert_eq!(rest, "result\n");
     all_gone(&[id.to_owned()]).await;

@@ -4,7 +4,7 @@ use std::{fmt::Write, io::Write as _};
 
 use serde_json::{Value, json};
 
-use super::{handler, output, rehearsal, run, shell};
+use super::{handler, output, rehearsal, run, shell, text_of};
 use crate::{
     context::{Rehearsal, Said},
     handler::Then,
@@ -35,8 +35,8 @@ async fn a_large_file_is_read_by_the_program() {
     assert!(result.body == text.as_bytes());
     let of_file = handler(&format!("program = '/usr/bin/md5sum'\nargs = ['{path}']"));
     let of_input = handler("program = '/usr/bin/md5sum'");
-    let file_sum = run(&of_file, Value::Null).await.unwrap().body;
-    let input_sum = run(&of_input, Value::String(text)).await.unwrap().body;
+    let file_sum = text_of(&run(&of_file, Value::Null).await.unwrap());
+    let input_sum = text_of(&run(&of_input, Value::String(text)).await.unwrap());
     assert_eq!(file_sum[..32], input_sum[..32]);
 }
 
@@ -52,7 +52,7 @@ async fn a_large_input_and_output_pass_each_other() {
 #[tokio::test]
 async fn a_program_need_not_read_its_input() {
     let result = run(&shell("echo done"), json!(large_text())).await.unwrap();
-    assert_eq!(&result.body[..], b"done\n");
+    assert_eq!(result.body, "done\n");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn the_environment_and_the_directory_are_the_settings_own() {
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     let env = handler("program = '/usr/bin/env'\nenv = { LANG = 'C.UTF-8' }");
     let result = run(&env, Value::Null).await.unwrap();
-    let text = String::from_utf8(result.body.to_vec()).unwrap();
+    let text = text_of(&result);
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin"]);

@@ -18,13 +18,17 @@ const MANY: usize = 10_000;
 /// Measures a mode, on a database of its own for each measurement.
 pub(crate) fn measure(mode: Mode, binary: &Path) -> Result<Vec<Row>> {
     eprintln!("\n── {mode}");
-    let mut rows = Vec::new();
-    throughput(&Subject::start(mode, binary, USUAL)?, binary, &mut rows)?;
+    let (mut rows, mut costs) = (Vec::new(), Vec::new());
+    let subject = Subject::start(mode, binary, USUAL)?;
+    throughput(&subject, binary, &mut rows, &mut costs)?;
+    drop(subject);
     for rate in ["200", "1000"] {
         let subject = Subject::start(mode, binary, USUAL)?;
         latency(&subject, binary, rate, &mut rows)?;
     }
     held_at_once(&Subject::start(mode, binary, MANY)?, binary, &mut rows)?;
+    // Last: the parts differ from mode to mode.
+    rows.append(&mut costs);
     Ok(rows)
 }
 
@@ -42,7 +46,12 @@ fn row(name: impl Into<String>, value: f64) -> Row {
 }
 
 /// As many jobs as 64 connections can hand in, until the last is done.
-fn throughput(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()> {
+fn throughput(
+    subject: &Subject,
+    binary: &Path,
+    rows: &mut Vec<Row>,
+    costs: &mut Vec<Row>,
+) -> Result<()> {
     let before = subject.processor_times()?;
     let own_before = processor_time(std::process::id())?;
     let report = load(
@@ -64,9 +73,9 @@ fn throughput(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<(
     if let Some(rate) = report.drained_per_s {
         rows.push(row("end to end until drained, jobs/s", rate));
     }
-    push_processor_times(rows, &report, &before, &after);
+    push_processor_times(costs, &report, &before, &after);
     // The load tester is this process's child: it counts here once it has ended.
-    rows.push(per_job(
+    costs.push(per_job(
         "load tester",
         own_after.saturating_sub(own_before),
         &report,
@@ -127,7 +136,7 @@ fn held_at_once(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result
         ],
     )?;
     if let Some(time) = report.drained_s {
-        rows.push(row("10,000 jobs of 1 s, s", time));
+        rows.push(row("10,000 jobs of 1 s until drained, s", time));
     }
     #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]
     let memory = subject.peak_memory_of_worker()? as f64;

@@ -1,11 +1,13 @@
 //! `cargo xtask test`.
 
-use std::{env, process::Command};
+use std::{env, fs::Permissions, os::unix::fs::PermissionsExt, process::Command};
 
 use coatcheck_tests::{
     product::BINARY_VARIABLE,
     servers::{DATABASE_VARIABLE, Postgres, REDIS_VARIABLE, Redis},
 };
+
+use tempfile::TempDir;
 
 use crate::{
     Result, audit, setup,
@@ -72,12 +74,20 @@ fn checks(steps: &mut Steps) -> Result<()> {
 struct Servers {
     postgres: Option<Postgres>,
     redis: Option<Redis>,
+    /// Where the tests keep their files: one that is killed leaves them behind.
+    folder: TempDir,
 }
 
 impl Servers {
     fn start() -> Result<Self> {
         let named = |variable| env::var_os(variable).is_some();
+        let folder = tempfile::Builder::new()
+            .prefix("coatcheck-tests-")
+            // Postgres, which a test may start, runs under another account than root's.
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
         Ok(Self {
+            folder,
             postgres: (!named(DATABASE_VARIABLE))
                 .then(Postgres::start)
                 .transpose()?,
@@ -92,6 +102,7 @@ impl Servers {
         if let Some(redis) = &self.redis {
             tests.env(REDIS_VARIABLE, redis.url());
         }
+        tests.env("TMPDIR", self.folder.path());
         let binary = metadata()?.target_directory.join("debug/coatcheck");
         tests.env(BINARY_VARIABLE, binary);
         Ok(())

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use crate::service::{Service, id_of};
+use crate::{
+    client::Answer,
+    service::{Service, id_of},
+};
 
 const SLEEP: &str = r#"{"kind":"sleep","payload":{"ms":1}}"#;
 
 #[tokio::test]
 async fn over_its_rate_a_caller_is_429_and_told_what_it_may() {
-    let service = Service::start_with("limits.rate_per_s = 0.5\nlimits.rate_burst = 3").await;
-    let policy = Some("\"default\";q=3;w=6");
-    for (remaining, whole_again) in [(2, 2), (1, 4), (0, 6)] {
+    let service = Service::start_with("limits.rate_per_s = 0.1\nlimits.rate_burst = 3").await;
+    let policy = Some("\"default\";q=3;w=30");
+    for (remaining, whole_again) in [(2, 10), (1, 20), (0, 30)] {
         let answer = service.get("/v1/jobs").await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("ratelimit-policy"), policy);
@@ -21,15 +24,26 @@ async fn over_its_rate_a_caller_is_429_and_told_what_it_may() {
     }
     let refused = service.post(SLEEP).await;
     assert_eq!((refused.status, &*refused.problem()), (429, "rate-limited"));
-    assert_eq!(refused.header("retry-after"), Some("2"));
+    let pause: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&pause), "{pause}");
     assert_eq!(refused.header("ratelimit-policy"), policy);
-    assert_eq!(refused.header("ratelimit"), Some("\"default\";r=0;t=6"));
+    assert_eq!(refused.header("ratelimit"), Some("\"default\";r=0;t=30"));
     for open in ["/livez", "/readyz", "/problems/rate-limited"] {
         let answer = service.get(open).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("ratelimit"), None);
     }
-    tokio::time::sleep(Duration::from_millis(2_100)).await;
+}
+
+#[tokio::test]
+async fn a_rate_comes_back_with_time() {
+    let service = Service::start_with("limits.rate_per_s = 5\nlimits.rate_burst = 1").await;
+    let mut refused = false;
+    for _ in 0..100 {
+        refused |= service.get("/v1/jobs").await.status == 429;
+    }
+    assert!(refused);
+    tokio::time::sleep(Duration::from_millis(250)).await;
     assert_eq!(service.post(SLEEP).await.status, 202);
 }
 
@@ -44,10 +58,17 @@ async fn without_a_limit_nothing_is_said_of_one() {
 #[tokio::test]
 async fn a_full_queue_is_503_until_there_is_room() {
     let service = Service::start_with("limits.queue_depth = 5").await;
-    for _ in 0..5 {
-        assert_eq!(service.post(SLEEP).await.status, 202);
-    }
-    let refused = service.post(SLEEP).await;
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = service.post(SLEEP).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        accepted += 1;
+        // One whose hint was under way during a look is missing from what it found.
+        assert!(accepted <= 7);
+    };
+    assert!(accepted >= 5, "{accepted}");
     assert_eq!((refused.status, &*refused.problem()), (503, "queue-full"));
     assert_eq!(refused.header("retry-after"), Some("1"));
     let elsewhere = r#"{"kind":"sleep","payload":{"ms":1},"queue":"other"}"#;
@@ -57,8 +78,8 @@ async fn a_full_queue_is_503_until_there_is_room() {
         priority: Default::default(),
     };
     let wait = Duration::from_secs(10);
-    let popped = service.backend.queue.pop(&[lane], 2, wait).await.unwrap();
-    assert_eq!(popped.len(), 2);
+    let popped = service.backend.queue.pop(&[lane], 4, wait).await.unwrap();
+    assert_eq!(popped.len(), 4);
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert_eq!(service.post(SLEEP).await.status, 202);
 }
@@ -74,8 +95,12 @@ async fn retry_after_follows_what_such_jobs_usually_take() {
     service.finish(&running, outcome).await;
     assert_eq!(service.get(&format!("/v1/jobs/{first}")).await.status, 200);
     let next = service.post(SLEEP).await;
-    assert_eq!(next.header("retry-after"), Some("2"));
+    assert!(seconds(&next) >= 2, "{next:?}");
     let id = id_of(&next.json());
     let answer = service.get(&format!("/v1/jobs/{id}")).await;
-    assert_eq!(answer.header("retry-after"), Some("2"));
+    assert!(seconds(&answer) >= 2, "{answer:?}");
+}
+
+fn seconds(answer: &Answer) -> u64 {
+    answer.header("retry-after").unwrap().parse().unwrap()
 }

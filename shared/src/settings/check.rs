@@ -194,6 +194,8 @@ mod tests {
              database_url = \"mysql://x\"\n\
              worker.lease_s = 0\n\
              store.committers = 0\n\
+             limits.queue_depth = 0\n\
+             limits.rate_per_s = -1\n\
              commands.x.program = \"ls\"",
         )
         .unwrap_err()
@@ -203,6 +205,8 @@ mod tests {
             "postgres://",
             "worker.lease_s is 0, it goes from 1 to 3600",
             "store.committers",
+            "limits.queue_depth is 0",
+            "limits.rate_per_s is -1, it goes from 0",
             "commands.x.program",
         ] {
             assert!(error.contains(part), "{part}: {error}");

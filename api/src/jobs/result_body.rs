@@ -14,8 +14,8 @@ use tokio::time::sleep;
 
 use crate::problem::Problem;
 
-/// How much is handed to the connection at a time: its buffer grows to a little more.
-const PIECE: usize = 64 * 1024;
+/// How much is read, and handed to the connection, at a time: its buffer grows to a little more.
+const PIECE: u64 = 32 * 1024;
 
 /// How often a chunk is asked for in the middle of a body, where the database is away.
 const TRIES: u32 = 5;
@@ -46,7 +46,7 @@ pub(super) async fn part(
         held: Bytes::new(),
     };
     if length > 0 {
-        reading.held = reading.next_chunk().await?;
+        reading.held = reading.read().await?;
     }
     let pieces = stream::try_unfold(reading, Reading::next_piece);
     Ok(BoxBody::new(SizedStream::new(length, pieces)))
@@ -64,49 +64,52 @@ struct Reading {
     id: JobId,
     attempt: u32,
     unread: Range<u64>,
-    /// What has been read and not yet handed on: of one chunk.
+    /// What has been read and not yet handed on.
     held: Bytes,
 }
 
 impl Reading {
     async fn next_piece(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
-        if self.held.is_empty() {
+        let mut piece = std::mem::take(&mut self.held);
+        if piece.is_empty() {
             if self.unread.is_empty() {
                 return Ok(None);
             }
-            self.held = self.next_chunk_with_patience().await?;
+            piece = self.read_with_patience().await?;
         }
-        let piece = self.held.split_to(self.held.len().min(PIECE));
         Ok(Some((piece, self)))
     }
 
-    async fn next_chunk_with_patience(&mut self) -> Result<Bytes, StoreError> {
+    async fn read_with_patience(&mut self) -> Result<Bytes, StoreError> {
         for _ in 1..TRIES {
-            match self.next_chunk().await {
+            match self.read().await {
                 Err(error) if error.is_unavailable() => sleep(TRY_PAUSE).await,
                 answer => return answer,
             }
         }
-        self.next_chunk().await
+        self.read().await
     }
 
-    /// What is wanted of the chunk that holds the next byte.
-    async fn next_chunk(&mut self) -> Result<Bytes, StoreError> {
+    /// The next piece, of one chunk.
+    async fn read(&mut self) -> Result<Bytes, StoreError> {
         const SIZE: u64 = CHUNK_SIZE as u64;
         let sequence = self.unread.start / SIZE;
         let begins_at = sequence * SIZE;
-        let end = self.unread.end.min(begins_at + SIZE);
+        let end = (self.unread.start + PIECE)
+            .min(begins_at + SIZE)
+            .min(self.unread.end);
         let wanted = place(self.unread.start - begins_at)..place(end - begins_at);
         let sequence =
             u32::try_from(sequence).map_err(|error| StoreError::corrupt("result", error))?;
-        let chunk = self
+        let length = wanted.len();
+        let piece = self
             .store
-            .result_chunk(self.id, self.attempt, sequence)
+            .result_chunk(self.id, self.attempt, sequence, wanted)
             .await?
-            .filter(|chunk| chunk.len() >= wanted.end)
+            .filter(|piece| piece.len() == length)
             .ok_or_else(|| StoreError::corrupt("result", "a chunk is not there as a whole"))?;
         self.unread.start = end;
-        Ok(chunk.slice(wanted))
+        Ok(piece)
     }
 }
 

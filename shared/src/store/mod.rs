@@ -24,7 +24,7 @@ mod sql;
 pub mod sqlite;
 mod uniqueness;
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -143,13 +143,15 @@ pub trait ReadStore: Send + Sync + 'static {
     /// The result of a tenant's job.
     async fn result(&self, tenant: &Tenant, id: JobId) -> Result<ResultLookup, StoreError>;
 
-    /// A piece of the stored body of a result that [`result`](Self::result) found; none where it
-    /// is gone. Each has [`CHUNK_SIZE`] bytes but the last.
+    /// A part of a chunk of the stored body of a result that [`result`](Self::result) found, as
+    /// much of it as there is; none where it is gone. Each chunk has [`CHUNK_SIZE`] bytes but the
+    /// last.
     async fn result_chunk(
         &self,
         id: JobId,
         attempt: u32,
         sequence: u32,
+        part: Range<usize>,
     ) -> Result<Option<Bytes>, StoreError>;
 
     /// The attempts of a tenant's job, oldest first; none where there is no such job.

@@ -5,6 +5,8 @@
 
 /// The names that the macro's text uses.
 pub(super) mod names {
+    pub(in crate::store) use std::ops::Range;
+
     pub(in crate::store) use async_trait::async_trait;
     pub(in crate::store) use bytes::Bytes;
 
@@ -91,12 +93,17 @@ macro_rules! implement_reads {
                 id: JobId,
                 attempt: u32,
                 sequence: u32,
+                part: Range<usize>,
             ) -> Result<Option<Bytes>, StoreError> {
+                let (start, length) = (part.start, part.len());
                 self.within("result_chunk", || async move {
                     let chunk: Option<Vec<u8>> = sqlx::query_scalar(sql::CHUNK)
                         .bind(id.as_uuid())
                         .bind(to_integer(attempt))
                         .bind(to_integer(sequence))
+                        // SQL counts from 1.
+                        .bind(to_integer(start + 1))
+                        .bind(to_integer(length))
                         .fetch_optional(&self.reader)
                         .await?;
                     Ok(chunk.map(Bytes::from))

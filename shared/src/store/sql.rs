@@ -59,7 +59,7 @@ pub(super) const CHUNKS: &str =
     "SELECT body FROM chunks WHERE job_id = $1 AND attempt = $2 ORDER BY sequence";
 
 pub(super) const CHUNK: &str =
-    "SELECT body FROM chunks WHERE job_id = $1 AND attempt = $2 AND sequence = $3";
+    "SELECT substr(body, $4, $5) FROM chunks WHERE job_id = $1 AND attempt = $2 AND sequence = $3";
 
 pub(super) const SET_REPLAYED_STATUS: &str =
     "UPDATE idempotency_keys SET status = $3 WHERE tenant = $1 AND key = $2";

@@ -28,7 +28,8 @@ impl Bed {
         let mut body = Vec::new();
         let store = &self.backend.store;
         for sequence in 0.. {
-            match store.result_chunk(id, attempt, sequence).await.unwrap() {
+            let chunk = store.result_chunk(id, attempt, sequence, 0..CHUNK_SIZE);
+            match chunk.await.unwrap() {
                 Some(chunk) => body.extend_from_slice(&chunk),
                 None => break,
             }

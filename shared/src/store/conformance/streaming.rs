@@ -33,8 +33,9 @@ impl Fixture {
     }
 
     async fn chunk_of(&self, id: JobId, attempt: u32, sequence: u32) -> Option<Bytes> {
-        let chunk = self.store.result_chunk(id, attempt, sequence).await;
-        chunk.unwrap()
+        let whole = 0..CHUNK_SIZE;
+        let chunk = self.store.result_chunk(id, attempt, sequence, whole);
+        chunk.await.unwrap()
     }
 
     /// The body of a result, however it is kept.
@@ -70,6 +71,8 @@ pub(super) async fn a_large_result_is_read_piece_by_piece(fixture: &Fixture) {
         };
         assert_eq!(result.body, ResultBody::Stored { size: size as u64 });
         assert!(fixture.body(job.id).await == noise(size), "{size} bytes");
+        let part = fixture.store.result_chunk(job.id, 1, 0, 100..300).await;
+        assert_eq!(part.unwrap().unwrap(), noise(size).slice(100..300));
         let past_the_end = size.div_ceil(CHUNK_SIZE) as u32;
         assert_eq!(fixture.chunk_of(job.id, 1, past_the_end).await, None);
     }

@@ -79,7 +79,8 @@ impl SqliteStore {
             .max_connections(settings.readers)
             .acquire_timeout(settings.deadline)
             .test_before_acquire(false)
-            .connect_lazy_with(options.read_only(true));
+            // A cache for each of them, in KiB: the system caches the file for all.
+            .connect_lazy_with(options.read_only(true).pragma("cache_size", "-512"));
         Ok(Self {
             reader,
             writer,

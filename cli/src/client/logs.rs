@@ -103,6 +103,10 @@ fn show(item: &RawValue, output: &Output) -> Result<(), Failure> {
     }
     let line: Line = serde_json::from_str(item.get())
         .map_err(|error| Failure::caused_by("a line of the log cannot be read", &error))?;
-    let time = output.times().of(line.logged_at);
-    output.text(&format!("{time}  #{}  {}", line.attempt, line.text))
+    let Line {
+        attempt,
+        logged_at,
+        text,
+    } = line;
+    output.text(&format!("{logged_at}  #{attempt}  {text}"))
 }

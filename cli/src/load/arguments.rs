@@ -130,7 +130,7 @@ impl LoadArguments {
             (duration, _) => duration,
         };
         Ok(Plan {
-            target: Target::new(&self.url, self.key.as_deref())?,
+            target: Target::new(&self.url, self.key())?,
             submission: self.submission()?,
             kind: self.kind.to_string(),
             connections: self.connections.unwrap_or(default_connections),
@@ -143,6 +143,11 @@ impl LoadArguments {
             settle: self.settle,
             timeout: self.timeout,
         })
+    }
+
+    /// The key; a variable that is passed on unset is empty.
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref().filter(|key| !key.is_empty())
     }
 
     fn follow(&self) -> Result<Follow, String> {

@@ -179,7 +179,33 @@ fn each_job_is_cancelled_whatever_becomes_of_the_others() {
 }
 
 #[test]
-fn jobs_are_run_again() {
+fn a_failed_job_is_run_again() {
+    let coatcheck = Coatcheck::start(&[]);
+    let id = coatcheck.submit(&["command", r#"{"command": "fail"}"#, "--max-attempts=1"]);
+    coatcheck.call(&["wait", &id]).ended_with(1);
+    let ran = coatcheck.call(&["retry", &id]).ended_with(0);
+    assert_eq!(ran.line(), format!("{id} queued"));
+    let waited = coatcheck.call(&["wait", &id, "--json"]).ended_with(1);
+    assert_eq!(waited.json()["attempt"], 2);
+    coatcheck.call(&["retry", "no-such-job"]).ended_with(3);
+    let good = coatcheck.submit(&["sleep", r#"{"ms": 0}"#]);
+    coatcheck.call(&["wait", &good]).ended_with(0);
+    coatcheck.call(&["retry", &good]).ended_with(1);
+}
+
+#[test]
+fn a_submission_under_a_key_is_one_job() {
+    let coatcheck = Coatcheck::start(&[]);
+    let key = "--idempotency-key=order-42";
+    let id = coatcheck.submit(&["sleep", r#"{"ms": 0}"#, key]);
+    assert_eq!(coatcheck.submit(&["sleep", r#"{"ms": 0}"#, key]), id);
+    let other = coatcheck.call(&["submit", "sleep", r#"{"ms": 1}"#, key]);
+    assert!(other.ended_with(2).stderr.contains("422"));
+    assert_ne!(coatcheck.submit(&["sleep", r#"{"ms": 0}"#]), id);
+}
+
+#[test]
+fn each_job_is_run_again_whatever_becomes_of_the_others() {
     let queued = JOB.replace("succeeded", "queued");
     let conflict = r#"{"title":"No","detail":"It runs.","status":409}"#;
     let server = Scripted::start(vec![

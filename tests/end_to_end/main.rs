@@ -12,6 +12,7 @@ mod large_results;
 mod listing;
 mod load;
 mod logs;
+mod moving;
 mod operating;
 mod real_input;
 mod redis_lost;

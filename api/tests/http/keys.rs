@@ -214,6 +214,18 @@ async fn a_limited_key_submits_to_its_queues_and_kinds_alone_and_sees_no_others(
             "{path}"
         );
     }
+    for (method, suffix) in [("GET", "/events"), ("POST", "/retry"), ("DELETE", "")] {
+        let path = format!("{other}{suffix}");
+        let hidden = service.send(method, &path, &head, "").await;
+        assert_eq!(hidden.problem(), "job-not-found", "{method} {path}");
+    }
+    let path = "/v1/jobs/cancel?kind=sleep&state=queued";
+    let bulk = service.send("POST", path, &limited, "").await.json();
+    assert_eq!(bulk["count"], 0, "its own is cancelled already: {bulk}");
+    let batch = r#"{"jobs":[{"kind":"sleep","payload":{"ms":1}}]}"#;
+    let json = format!("content-type: application/json\r\n{limited}");
+    let batch = service.send("POST", "/v1/jobs/batch", &json, batch).await;
+    assert_eq!(batch.json()["outcomes"][0]["status"], 403, "{batch:?}");
     let untouched = service.send("GET", &other, &all, "").await.json();
     assert_eq!(untouched["state"], "queued");
     for (query, visible) in [("", 1), ("?queue=mail", 1), ("?queue=default", 0)] {

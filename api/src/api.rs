@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::BodyLimits,
-    caller::Credentials,
+    credentials::Credentials,
     depths::Depths,
     intake::{Announcer, Intake},
     jobs::following::MOST_STREAMS,
@@ -91,13 +91,13 @@ impl Api {
             depths: Depths::new(&backend, settings.limits.queue_depth),
             rate_limits: RateLimits::of(&settings.limits),
             run_times: RunTimes::default(),
+            credentials: Credentials::of(settings, backend.store.clone()),
             store: backend.store,
             queue: backend.queue,
             clock: backend.clock,
             announcer,
             waiters: Waiters::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
-            credentials: Credentials::of(settings),
             bodies: BodyLimits::new(
                 settings.limits.body_bytes,
                 Duration::from_secs(settings.limits.request_s),

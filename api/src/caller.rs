@@ -1,106 +1,205 @@
-//! Who calls: the credential of a request and the tenant that it speaks for.
+//! Who calls: whom a request's credential speaks for, and what it lets them do. [`Caller`] is the
+//! only way in: it knows from the route table which scope the endpoint needs.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
 
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    http::header::{self, HeaderMap, HeaderValue},
+    http::header::{self, HeaderValue},
     web::Data,
 };
 use coatcheck_shared::{
-    job::Tenant,
-    settings::{AuthMode, Settings},
+    api_key::{ApiKey, Scope},
+    job::{Job, JobFilter, JobId, KindName, QueueName, Tenant},
+    timestamp::Timestamp,
 };
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
+use futures::{
+    FutureExt,
+    future::{Either, LocalBoxFuture},
+};
 
 use crate::{
     api::Api,
+    credentials::{self, Shown},
     problem::{Problem, ProblemType},
+    routes,
 };
 
-/// How callers are known.
-pub(crate) enum Credentials {
-    /// Everyone is let in.
-    Open,
-    /// By the operator's key; nobody, where there is none.
-    Keys {
-        /// The key with every scope.
-        admin: Option<SecretString>,
-    },
+/// A caller whose credential is good and has the scope that the endpoint needs. An endpoint that
+/// takes it is closed to everyone else.
+pub(crate) struct Caller {
+    /// Whose jobs the caller sees.
+    pub(crate) tenant: Tenant,
+    /// The key; none where everything is allowed.
+    key: Option<Arc<ApiKey>>,
 }
 
-impl Credentials {
-    /// As the settings say.
-    pub(crate) fn of(settings: &Settings) -> Self {
-        match settings.auth_mode() {
-            AuthMode::Open => Self::Open,
-            AuthMode::Keys => Self::Keys {
-                admin: settings.auth.admin_key.clone(),
+impl Caller {
+    /// Whoever may do everything.
+    pub(crate) fn operator() -> Self {
+        Self {
+            tenant: Tenant::default(),
+            key: None,
+        }
+    }
+
+    /// The holder of a key, as long as it is good.
+    pub(crate) fn holding(key: Arc<ApiKey>, now: Timestamp) -> Result<Self, Problem> {
+        if key.has_expired(now) {
+            return Err(credentials::refused());
+        }
+        Ok(Self {
+            tenant: key.tenant.clone(),
+            key: Some(key),
+        })
+    }
+
+    /// Whether a job's queue and kind are among those that the key is good for.
+    fn sees(&self, job: &Job) -> bool {
+        self.covers(&job.queue, &job.kind)
+    }
+
+    fn covers(&self, queue: &QueueName, kind: &KindName) -> bool {
+        self.key
+            .as_ref()
+            .is_none_or(|key| key.covers_queue(queue) && key.covers_kind(kind))
+    }
+
+    fn is_limited(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.is_limited())
+    }
+
+    /// Refuses a job that is to be made where the key is not good for its queue or kind.
+    pub(crate) fn require_covered(
+        &self,
+        queue: &QueueName,
+        kind: &KindName,
+    ) -> Result<(), Problem> {
+        if self.covers(queue, kind) {
+            return Ok(());
+        }
+        let detail = format!("This key is not good for jobs of the kind {kind} in {queue}.");
+        Err(insufficient(Scope::Submit, detail))
+    }
+
+    /// A filter that lets nothing through that the key is not good for.
+    pub(crate) fn narrow(&self, filter: JobFilter) -> JobFilter {
+        match &self.key {
+            None => filter,
+            Some(key) => JobFilter {
+                visible_kinds: key.kinds.clone(),
+                visible_queues: key.queues.clone(),
+                ..filter
             },
         }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let caller = Caller {
-            tenant: Tenant::default(),
-        };
-        let Self::Keys { admin } = self else {
-            return Ok(caller);
-        };
-        let Some(key) = bearer_key(headers) else {
-            return Err(unauthorized("Bearer realm=\"coatcheck\""));
-        };
-        let known = admin
-            .as_ref()
-            .is_some_and(|admin| admin.expose_secret().as_bytes().ct_eq(key).into());
-        if known {
-            Ok(caller)
-        } else {
-            Err(unauthorized(
-                "Bearer realm=\"coatcheck\", error=\"invalid_token\"",
-            ))
-        }
+    /// Whether the caller, an administrator, manages the keys of a tenant: the operator's those of
+    /// all, others their own tenant's.
+    pub(crate) fn manages(&self, tenant: &Tenant) -> bool {
+        self.key.is_none() || self.tenant == Tenant::default() || self.tenant == *tenant
     }
-}
 
-/// A caller whose credential is good. An endpoint that takes it is closed to everyone else.
-pub(crate) struct Caller {
-    /// Whose jobs the caller sees.
-    pub(crate) tenant: Tenant,
+    fn require(self, scope: Scope) -> Result<Self, Problem> {
+        if self.key.as_ref().is_none_or(|key| key.allows(scope)) {
+            return Ok(self);
+        }
+        let detail = format!("This key lacks the scope {}.", scope.as_str());
+        Err(insufficient(scope, detail))
+    }
 }
 
 impl FromRequest for Caller {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future =
+        Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match request.app_data::<Data<Api>>() {
-            Some(api) => api.credentials.check(request.headers()).and_then(|caller| {
-                api.rate_limits.admit(request, &caller.tenant)?;
-                Ok(caller)
-            }),
-            None => Err(Problem::internal(&"an endpoint without its state")),
-        })
+        let (Some(api), Some(needed)) = (
+            request.app_data::<Data<Api>>(),
+            routes::needed_scope(request),
+        ) else {
+            let problem = Problem::internal(&"an endpoint without its state or its scope");
+            return Either::Left(ready(Err(problem)));
+        };
+        let visit = Visit {
+            api: api.clone(),
+            request: request.clone(),
+            needed,
+        };
+        let shown = Shown::of(request.headers());
+        let Some(known) = api.credentials.look(&shown, api.now()) else {
+            return Either::Right(visit.by_what_the_database_says(shown).boxed_local());
+        };
+        match known.and_then(|caller| visit.enter(caller)) {
+            Ok(caller) if visit.needs_a_look(&caller) => {
+                Either::Right(visit.require_visible(caller).boxed_local())
+            }
+            outcome => Either::Left(ready(outcome)),
+        }
     }
 }
 
-fn bearer_key(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
-    let (scheme, key) = value.split_at_checked("Bearer ".len())?;
-    scheme
-        .eq_ignore_ascii_case(b"Bearer ")
-        .then(|| key.trim_ascii())
+/// A request that asks to be let in.
+struct Visit {
+    api: Data<Api>,
+    request: HttpRequest,
+    needed: Scope,
 }
 
-fn unauthorized(challenge: &'static str) -> Problem {
-    Problem::new(
-        ProblemType::Unauthorized,
-        "Send a key that this server knows, as `Authorization: Bearer KEY`.",
-    )
-    .with_header(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static(challenge),
-    )
+impl Visit {
+    /// Lets a known caller in, who is not too fast and has the scope.
+    fn enter(&self, caller: Caller) -> Result<Caller, Problem> {
+        let identity = (caller.key.as_ref().map(|key| key.id), &caller.tenant);
+        self.api.rate_limits.admit(&self.request, &identity)?;
+        caller.require(self.needed)
+    }
+
+    /// Whether it depends on the job if the caller may see it.
+    fn needs_a_look(&self, caller: &Caller) -> bool {
+        caller.is_limited() && routes::is_about_a_job(&self.request)
+    }
+
+    async fn by_what_the_database_says(self, shown: Shown) -> Result<Caller, Problem> {
+        let caller = self.api.credentials.find(&shown, &self.api.clock).await?;
+        let caller = self.enter(caller)?;
+        if self.needs_a_look(&caller) {
+            return self.require_visible(caller).await;
+        }
+        Ok(caller)
+    }
+
+    /// What a limited key is not good for is not there, whatever the endpoint.
+    async fn require_visible(self, caller: Caller) -> Result<Caller, Problem> {
+        let id: Option<JobId> = self
+            .request
+            .match_info()
+            .get("id")
+            .and_then(|text| text.parse().ok());
+        let job = match id {
+            Some(id) => self.api.store.get(&caller.tenant, id).await?,
+            None => None,
+        };
+        match job {
+            Some(job) if caller.sees(&job) => Ok(caller),
+            _ => Err(Problem::no_job()),
+        }
+    }
+}
+
+/// That a good key does not suffice (RFC 6750 §3.1).
+pub(crate) fn insufficient(scope: Scope, detail: String) -> Problem {
+    let challenge = format!(
+        "Bearer realm=\"coatcheck\", error=\"insufficient_scope\", scope=\"{}\"",
+        scope.as_str()
+    );
+    let problem = Problem::new(ProblemType::InsufficientScope, detail);
+    match HeaderValue::from_str(&challenge) {
+        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => problem,
+    }
 }

@@ -4,6 +4,7 @@
 mod api;
 mod body;
 mod caller;
+mod credentials;
 mod depths;
 mod exchange;
 mod fields;
@@ -11,6 +12,8 @@ mod health;
 mod idempotency;
 mod intake;
 mod jobs;
+mod key_ring;
+mod keys;
 mod kinds;
 mod precondition;
 mod prefer;
@@ -27,4 +30,5 @@ mod strict_json;
 mod trace_context;
 mod waiters;
 
+pub use routes::{Endpoint, endpoints};
 pub use server::{ServeError, Server};

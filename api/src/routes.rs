@@ -6,105 +6,175 @@ use actix_web::{
     http::{Method, header},
     web::{self, ServiceConfig},
 };
+use coatcheck_shared::api_key::Scope;
 
 use crate::{
-    health, jobs, kinds,
+    health, jobs, keys, kinds,
     problem::{self, Problem, ProblemType},
     reply::Answer,
 };
 
-/// Every route.
-pub(crate) fn routes(app: &mut ServiceConfig) {
-    app.service(
+const OPEN: Option<Scope> = None;
+const SUBMIT: Option<Scope> = Some(Scope::Submit);
+const READ: Option<Scope> = Some(Scope::Read);
+const CANCEL: Option<Scope> = Some(Scope::Cancel);
+const ADMIN: Option<Scope> = Some(Scope::Admin);
+
+/// Every route, and the scope that each of its methods needs.
+fn table() -> Vec<Route> {
+    vec![
         at("/v1/jobs")
-            .get(jobs::list::get)
-            .post(jobs::submit::post)
-            .delete(jobs::bulk::delete)
-            .done(),
-    )
-    // Before `{id}`, which would take their names for ids.
-    .service(at("/v1/jobs/batch").post(jobs::batch::post).done())
-    .service(at("/v1/jobs/cancel").post(jobs::bulk::cancel).done())
-    .service(at("/v1/jobs/retry").post(jobs::bulk::retry).done())
-    .service(
+            .get(READ, jobs::list::get)
+            .post(SUBMIT, jobs::submit::post)
+            .delete(CANCEL, jobs::bulk::delete),
+        // Before `{id}`, which would take their names for ids.
+        at("/v1/jobs/batch").post(SUBMIT, jobs::batch::post),
+        at("/v1/jobs/cancel").post(CANCEL, jobs::bulk::cancel),
+        at("/v1/jobs/retry").post(SUBMIT, jobs::bulk::retry),
         at("/v1/jobs/{id}")
-            .get(jobs::get::get)
-            .delete(jobs::delete::delete)
-            .done(),
-    )
-    .service(at("/v1/jobs/{id}/result").get(jobs::result::get).done())
-    .service(at("/v1/jobs/{id}/cancel").post(jobs::cancel::post).done())
-    .service(at("/v1/jobs/{id}/retry").post(jobs::retry::post).done())
-    .service(at("/v1/jobs/{id}/attempts").get(jobs::attempts::get).done())
-    .service(at("/v1/jobs/{id}/events").get(jobs::events::get).done())
-    .service(at("/v1/jobs/{id}/logs").get(jobs::logs::get).done())
-    .service(at("/v1/kinds").get(kinds::list::get).done())
-    .service(at("/livez").get(health::live).done())
-    .service(at("/readyz").get(health::ready).done())
-    .service(at("/metrics").get(health::metrics).done())
-    .service(at("/problems/{name}").get(problem::page::get).done())
-    .default_service(web::to(nothing_here));
+            .get(READ, jobs::get::get)
+            .delete(CANCEL, jobs::delete::delete),
+        at("/v1/jobs/{id}/result").get(READ, jobs::result::get),
+        at("/v1/jobs/{id}/cancel").post(CANCEL, jobs::cancel::post),
+        at("/v1/jobs/{id}/retry").post(SUBMIT, jobs::retry::post),
+        at("/v1/jobs/{id}/attempts").get(READ, jobs::attempts::get),
+        at("/v1/jobs/{id}/events").get(READ, jobs::events::get),
+        at("/v1/jobs/{id}/logs").get(READ, jobs::logs::get),
+        at("/v1/kinds").get(READ, kinds::list::get),
+        at("/v1/keys")
+            .get(ADMIN, keys::list::get)
+            .post(ADMIN, keys::create::post),
+        at("/v1/keys/{id}")
+            .get(ADMIN, keys::get::get)
+            .delete(ADMIN, keys::delete::delete),
+        at("/livez").get(OPEN, health::live),
+        at("/readyz").get(OPEN, health::ready),
+        at("/metrics").get(ADMIN, health::metrics),
+        at("/problems/{name}").get(OPEN, problem::page::get),
+    ]
+}
+
+/// Registers every route.
+pub(crate) fn routes(app: &mut ServiceConfig) {
+    for route in table() {
+        app.service(route.into_resource());
+    }
+    app.default_service(web::to(nothing_here));
+}
+
+/// One method of one route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method; HEAD goes wherever GET does.
+    pub method: &'static str,
+    /// The path as it stands in the table.
+    pub path: &'static str,
+    /// The scope that a caller's key needs; none where it is open to everyone.
+    pub scope: Option<Scope>,
+}
+
+/// Every endpoint of the API, from the very table that serves them.
+pub fn endpoints() -> Vec<Endpoint> {
+    table()
+        .into_iter()
+        .flat_map(|route| route.endpoints)
+        .collect()
 }
 
 /// The path of a route as it stands in the table, for the metrics.
 #[derive(Clone, Copy)]
 pub(crate) struct Pattern(pub(crate) &'static str);
 
+/// The endpoints of the route that a request has come to.
+struct Endpoints(Vec<Endpoint>);
+
+/// The scope that the endpoint needs which a request has come to; none where it is open.
+pub(crate) fn needed_scope(request: &HttpRequest) -> Option<Scope> {
+    let method = match request.method().as_str() {
+        "HEAD" => "GET",
+        method => method,
+    };
+    let Endpoints(endpoints) = request.app_data()?;
+    let endpoint = endpoints
+        .iter()
+        .find(|endpoint| endpoint.method == method)?;
+    endpoint.scope
+}
+
+/// Whether a request is about one job, the `id` in its path.
+pub(crate) fn is_about_a_job(request: &HttpRequest) -> bool {
+    request
+        .app_data::<Pattern>()
+        .is_some_and(|pattern| pattern.0.starts_with("/v1/jobs/{id}"))
+}
+
 /// A route under construction: all methods of one path are one resource, or 405 would be wrong.
 struct Route {
+    path: &'static str,
     resource: Resource,
-    allowed: Vec<&'static str>,
+    endpoints: Vec<Endpoint>,
 }
 
 fn at(path: &'static str) -> Route {
     Route {
+        path,
         resource: web::resource(path).app_data(Pattern(path)),
-        allowed: Vec::new(),
+        endpoints: Vec::new(),
     }
 }
 
 impl Route {
     /// GET, and HEAD with it.
-    fn get<H, Arguments>(mut self, handler: H) -> Self
+    fn get<H, Arguments>(self, scope: Option<Scope>, handler: H) -> Self
     where
         H: Handler<Arguments>,
         Arguments: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        self.allowed.extend(["GET", "HEAD"]);
         let route = web::route().guard(Any(Get()).or(Head())).to(handler);
+        self.with("GET", scope, route)
+    }
+
+    fn post<H, Arguments>(self, scope: Option<Scope>, handler: H) -> Self
+    where
+        H: Handler<Arguments>,
+        Arguments: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.with("POST", scope, web::route().guard(Post()).to(handler))
+    }
+
+    fn delete<H, Arguments>(self, scope: Option<Scope>, handler: H) -> Self
+    where
+        H: Handler<Arguments>,
+        Arguments: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.with("DELETE", scope, web::route().guard(Delete()).to(handler))
+    }
+
+    fn with(mut self, method: &'static str, scope: Option<Scope>, route: actix_web::Route) -> Self {
+        self.endpoints.push(Endpoint {
+            method,
+            path: self.path,
+            scope,
+        });
         self.resource = self.resource.route(route);
         self
     }
 
-    fn post<H, Arguments>(mut self, handler: H) -> Self
-    where
-        H: Handler<Arguments>,
-        Arguments: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        self.allowed.push("POST");
-        self.resource = self.resource.route(web::route().guard(Post()).to(handler));
-        self
-    }
-
-    fn delete<H, Arguments>(mut self, handler: H) -> Self
-    where
-        H: Handler<Arguments>,
-        Arguments: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        self.allowed.push("DELETE");
-        self.resource = self
-            .resource
-            .route(web::route().guard(Delete()).to(handler));
-        self
-    }
-
-    fn done(mut self) -> Resource {
-        self.allowed.push("OPTIONS");
-        let allowed = self.allowed.join(", ");
+    fn into_resource(self) -> Resource {
+        let mut allowed = Vec::new();
+        for endpoint in &self.endpoints {
+            allowed.push(endpoint.method);
+            if endpoint.method == "GET" {
+                allowed.push("HEAD");
+            }
+        }
+        allowed.push("OPTIONS");
+        let allowed = allowed.join(", ");
         self.resource
+            .app_data(Endpoints(self.endpoints))
             .default_service(web::to(move |request: HttpRequest| {
                 let answer = another_method(&request, &allowed);
                 async move { answer }

@@ -127,6 +127,7 @@ impl Server {
             self.backend.signals.clone(),
         ));
         tasks.spawn(keep_kinds_fresh(self.api.clone()));
+        tasks.spawn(keep_keys_fresh(self.api.clone()));
         let (queue, signals) = (self.backend.queue.clone(), self.backend.signals.clone());
         let mut announcing = tokio::spawn(self.announcements.pass_on(queue, signals));
 
@@ -169,4 +170,8 @@ async fn follow_signals(api: Data<Api>, signals: Arc<dyn Signals>) {
 
 async fn keep_kinds_fresh(api: Data<Api>) {
     api.kinds.keep_fresh().await;
+}
+
+async fn keep_keys_fresh(api: Data<Api>) {
+    api.credentials.keep_fresh().await;
 }

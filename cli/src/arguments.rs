@@ -11,6 +11,7 @@ use crate::{
         submit::SubmitArguments, wait::WaitArguments,
     },
     load::LoadArguments,
+    roles::keys::KeysArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -43,6 +44,7 @@ Examples:
   COATCHECK_LISTEN=127.0.0.1:9000 coatcheck  the same elsewhere
   coatcheck submit sleep '{\"ms\": 3000}' --wait
                                              hand in a job and see it finish
+  coatcheck keys create --scope jobs:submit  make a key, its secret on stdout
   coatcheck load --duration 30s              measure it
 
   export DATABASE_URL=postgres://coatcheck@db/coatcheck REDIS_URL=redis://redis
@@ -92,6 +94,11 @@ pub(crate) enum Command {
     /// Works on the database that DATABASE_URL names. Doing it again does nothing, and several at
     /// once wait for one another. The SQLite file of `coatcheck` without a command needs none.
     Migrate,
+    /// Make, list and revoke the keys that callers show.
+    ///
+    /// Works on the database itself, with the settings of the API, so it needs no key and makes
+    /// the first one. A new key is good at once, a revoked one within five seconds.
+    Keys(KeysArguments),
     /// Hand in a job: prints its id, or with --wait the job once it is finished.
     Submit(Box<SubmitArguments>),
     /// Show a job, or fetch its result.

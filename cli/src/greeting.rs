@@ -2,17 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use coatcheck_shared::settings::AuthMode;
+use coatcheck_shared::settings::{AuthMode, Settings};
 
 /// Where it listens, and three lines that can be pasted one after the other or all at once.
 ///
 /// Each line stands for itself: the second and the third find the newest job in the list, so
 /// that none of them needs a variable or a tool other than curl and grep.
-pub(crate) fn greeting(address: SocketAddr, auth: AuthMode) -> String {
+pub(crate) fn greeting(address: SocketAddr, settings: &Settings) -> String {
     let url = format!("http://{}", reachable(address));
-    let key = match auth {
-        AuthMode::Open => "",
-        AuthMode::Keys => r#" -H "Authorization: Bearer $COATCHECK_AUTH__ADMIN_KEY""#,
+    let key = match (settings.auth_mode(), &settings.auth.admin_key) {
+        (AuthMode::Open, _) => "",
+        (AuthMode::Keys, Some(_)) => r#" -H "Authorization: Bearer $COATCHECK_AUTH__ADMIN_KEY""#,
+        (AuthMode::Keys, None) => r#" -H "Authorization: Bearer $KEY""#,
     };
     let newest = |tail: &str| {
         format!(
@@ -47,10 +48,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use coatcheck_shared::settings::load_from;
+
     use super::*;
 
-    fn curl_lines(address: &str, auth: AuthMode) -> Vec<String> {
-        greeting(address.parse().unwrap(), auth)
+    const WITH_KEY: &str = "auth.mode = \"keys\"\nauth.admin_key = \"a-key-for-tests-only\"";
+
+    fn curl_lines(address: &str, settings: &str) -> Vec<String> {
+        greeting(address.parse().unwrap(), &load_from(settings).unwrap())
             .lines()
             .filter_map(|line| line.strip_prefix("  "))
             .map(str::to_owned)
@@ -59,7 +64,7 @@ mod tests {
 
     #[test]
     fn there_are_three_lines_that_call_where_it_listens() {
-        let lines = curl_lines("127.0.0.1:9123", AuthMode::Open);
+        let lines = curl_lines("127.0.0.1:9123", "");
         assert_eq!(lines.len(), 3);
         for line in lines {
             assert!(line.starts_with("curl ") && line.contains("http://127.0.0.1:9123"));
@@ -69,18 +74,20 @@ mod tests {
 
     #[test]
     fn an_address_that_means_all_is_called_on_loopback() {
-        assert!(curl_lines("0.0.0.0:80", AuthMode::Open)[0].contains("http://127.0.0.1:80/"));
-        assert!(curl_lines("[::]:80", AuthMode::Open)[0].contains("http://[::1]:80/"));
+        assert!(curl_lines("0.0.0.0:80", "")[0].contains("http://127.0.0.1:80/"));
+        assert!(curl_lines("[::]:80", "")[0].contains("http://[::1]:80/"));
     }
 
     #[test]
     fn every_call_carries_the_key_without_showing_it() {
-        for line in curl_lines("127.0.0.1:80", AuthMode::Keys) {
-            let calls = line.matches("curl ").count();
-            assert_eq!(
-                line.matches("Bearer $COATCHECK_AUTH__ADMIN_KEY").count(),
-                calls
-            );
+        for (settings, key) in [
+            (WITH_KEY, "Bearer $COATCHECK_AUTH__ADMIN_KEY"),
+            ("auth.mode = \"keys\"", "Bearer $KEY"),
+        ] {
+            for line in curl_lines("127.0.0.1:80", settings) {
+                let calls = line.matches("curl ").count();
+                assert_eq!(line.matches(key).count(), calls, "{line}");
+            }
         }
     }
 }

@@ -27,6 +27,9 @@ fn main() -> ExitCode {
         Some(Command::Api) => roles::play(roles::api::run),
         Some(Command::Worker) => roles::play(roles::worker::run),
         Some(Command::Migrate) => roles::play(roles::migrate::run),
+        Some(Command::Keys(arguments)) => {
+            roles::play(|process| roles::keys::run(process, arguments))
+        }
         Some(Command::Submit(arguments)) => client::submit::run(&arguments),
         Some(Command::Get(arguments)) => client::get::run(&arguments),
         Some(Command::Wait(arguments)) => client::wait::run(&arguments),

@@ -204,7 +204,7 @@ fn a_wrong_setting_is_named_on_one_line() {
             "many",
             "COATCHECK_WORKER__CONCURRENCY is \"many\": it must be a whole number",
         ),
-        ("COATCHECK_LISTEN", "0.0.0.0:0", "COATCHECK_AUTH__ADMIN_KEY"),
+        ("COATCHECK_AUTH__ADMIN_KEY", "short", "auth.admin_key"),
         ("COATCHECK_LOG__FILTER", "info,=,=", "log.filter"),
         ("COATCHECK_CONFIG", "/no/such.toml", "/no/such.toml"),
         ("DATABASE_URL", "mysql://x", "DATABASE_URL"),

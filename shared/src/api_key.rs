@@ -1,8 +1,16 @@
 //! What callers show to be let in. Only a hash of the secret is ever kept.
 
+mod issue;
+
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::issue::{
+    InvalidApiKey, IssuedApiKey, MOST_API_KEYS, NewApiKey, NoRandomness, looks_like_a_secret,
+    secret_hash,
+};
 use crate::{
     job::{KindName, QueueName, Tenant},
     timestamp::Timestamp,
@@ -50,6 +58,22 @@ impl Scope {
     }
 }
 
+/// A text that names no scope.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such scope; there are jobs:submit, jobs:read, jobs:cancel, jobs:work, admin")]
+pub struct UnknownScope;
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or(UnknownScope)
+    }
+}
+
 /// A key, without its secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiKey {
@@ -75,6 +99,16 @@ impl ApiKey {
     /// Whether it lets its holder do this at all; queues and kinds are another question.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.contains(&Scope::Admin) || self.scopes.contains(&scope)
+    }
+
+    /// Whether it has ceased to be good.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
+    /// Whether it is good for some queues or kinds alone.
+    pub const fn is_limited(&self) -> bool {
+        self.queues.is_some() || self.kinds.is_some()
     }
 
     /// Whether it is good for jobs of this queue.

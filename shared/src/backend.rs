@@ -93,10 +93,7 @@ impl Backend {
     /// # Errors
     /// Where the database cannot be used, or Redis, where one is named.
     pub async fn open(settings: &Settings) -> Result<Self, BackendError> {
-        let store: Arc<dyn Store> = match Database::of(settings) {
-            Database::Postgres(url) => Arc::new(open_postgres(settings, url).await?),
-            Database::Sqlite(path) => Arc::new(open_sqlite(settings, path).await?),
-        };
+        let store = open_store(settings).await?;
         let clock = follow_clock_of(&store).await?;
         let (queue, signals): (Arc<dyn Queue>, Arc<dyn Signals>) = match &settings.redis_url {
             None => (
@@ -134,6 +131,17 @@ impl Backend {
         }
         Self::open(settings).await
     }
+}
+
+/// The store alone, for what needs neither a queue nor signals.
+///
+/// # Errors
+/// Where the database cannot be used.
+pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, BackendError> {
+    Ok(match Database::of(settings) {
+        Database::Postgres(url) => Arc::new(open_postgres(settings, url).await?),
+        Database::Sqlite(path) => Arc::new(open_sqlite(settings, path).await?),
+    })
 }
 
 /// Brings the database's schema up to this program's.

@@ -7,6 +7,7 @@ mod cancelling;
 mod events;
 mod failing;
 mod held_at_once;
+mod keys;
 mod killed;
 mod large_results;
 mod listing;

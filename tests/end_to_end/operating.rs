@@ -99,7 +99,7 @@ fn bad_settings_are_refused_by_name() {
         ("COATCHECK_WORKER__CONCURRENCY", "many", "CONCURRENCY"),
         ("COATCHECK_WORKER__CONCURENCY", "1", "concurency"),
         ("COATCHECK_WORKER__LEASE_S", "0", "worker.lease_s"),
-        ("COATCHECK_LISTEN", "0.0.0.0:0", "COATCHECK_AUTH__ADMIN_KEY"),
+        ("COATCHECK_AUTH__ADMIN_KEY", "short", "auth.admin_key"),
         ("DATABASE_URL", "mysql://here/db", "DATABASE_URL"),
         ("COATCHECK_CONFIG", "/no/such/file.toml", "COATCHECK_CONFIG"),
     ] {

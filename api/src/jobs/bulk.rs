@@ -67,7 +67,7 @@ pub(crate) async fn delete(caller: Caller, api: Data<Api>, request: HttpRequest)
 
 async fn answer(caller: &Caller, api: &Api, request: &HttpRequest, wanted: Move) -> Answer {
     let mut query = Query::of(request);
-    let mut filter = filter::read(&mut query);
+    let mut filter = filter::read(&mut query, caller);
     let dry_run = query.one("dry_run", query::boolean).unwrap_or(false);
     query.finish(&format!("{}, dry_run", filter::KNOWN))?;
     require_filter(request)?;

@@ -5,7 +5,7 @@ use coatcheck_shared::{
     timestamp::Timestamp,
 };
 
-use crate::query::Query;
+use crate::{caller::Caller, query::Query};
 
 /// The parameters that filter, for who has used another.
 pub(super) const KNOWN: &str = "state, kind, queue, created_after, created_before, metadata.KEY";
@@ -13,8 +13,9 @@ pub(super) const KNOWN: &str = "state, kind, queue, created_after, created_befor
 /// How many values one filter takes.
 const MOST_VALUES: usize = 100;
 
-/// Reads the filters, noting what is wrong with them.
-pub(super) fn read(query: &mut Query<'_>) -> JobFilter {
+/// Reads the filters, noting what is wrong with them; nothing comes through that the caller may
+/// not see.
+pub(super) fn read(query: &mut Query<'_>, caller: &Caller) -> JobFilter {
     let filter = JobFilter {
         states: query.many("state", |text| {
             text.parse::<State>().map_err(|error| error.to_string())
@@ -28,6 +29,7 @@ pub(super) fn read(query: &mut Query<'_>) -> JobFilter {
         created_after: query.one("created_after", time),
         created_before: query.one("created_before", time),
         metadata: query.prefixed("metadata."),
+        ..JobFilter::default()
     };
     for (name, count) in [
         ("state", filter.states.len()),
@@ -46,7 +48,7 @@ pub(super) fn read(query: &mut Query<'_>) -> JobFilter {
     {
         query.wrong("metadata", "must not contain the character U+0000");
     }
-    filter
+    caller.narrow(filter)
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

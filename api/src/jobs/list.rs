@@ -64,7 +64,7 @@ struct Page {
 /// Lists jobs.
 pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {
     let mut query = Query::of(&request);
-    let filter = filter::read(&mut query);
+    let filter = filter::read(&mut query, &caller);
     let limit = query.one("limit", limit);
     let cursor = query.one("cursor", |text| {
         text.parse::<Cursor>()

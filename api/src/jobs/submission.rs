@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     api::{Api, Defaults},
+    caller::Caller,
     fields::{self, Fields},
     jobs::unique,
     kinds::Kind,
@@ -57,8 +58,8 @@ enum Start {
 }
 
 impl Submission {
-    /// Reads and checks a body.
-    pub(super) async fn read(api: &Api, body: &Bytes) -> Result<Self, Problem> {
+    /// Reads and checks a body; the caller's key must be good for what it asks for.
+    pub(super) async fn read(api: &Api, caller: &Caller, body: &Bytes) -> Result<Self, Problem> {
         let mut fields = Fields::of(body).map_err(malformed)?;
         let name = fields.required("kind", fields::parsed::<KindName>);
         let payload = fields.member("payload");
@@ -79,6 +80,7 @@ impl Submission {
         let errors = fields.into_errors(KNOWN);
         match (kind, payload) {
             (Some(kind), Some(payload)) if errors.is_empty() => {
+                caller.require_covered(&options.queue, &kind.definition.name)?;
                 require_implemented(&kind)?;
                 Ok(Self {
                     kind: kind.definition.name.clone(),

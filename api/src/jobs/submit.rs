@@ -28,7 +28,7 @@ pub(crate) async fn post(
 ) -> Answer {
     let body = api.bodies.json(&request, payload).await?;
     let key = IdempotencyKey::of(&request)?;
-    let submission = Submission::read(&api, &body.bytes).await?;
+    let submission = Submission::read(&api, &caller, &body.bytes).await?;
     let id = JobId::generate(&api.clock);
     let mut new = submission.into_job(
         id,

@@ -55,12 +55,16 @@ problem_types! {
         "An Idempotency-Key is one string of 1 to 255 visible ASCII characters, in double quotes or without any. A batch takes one only where it is atomic. Nothing was stored.";
     Unauthorized = 401, "unauthorized", "A credential is needed",
         "This server knows its callers by key. Send it as `Authorization: Bearer KEY`. The answer is the same for a key that is missing and one that is wrong, but for its WWW-Authenticate field.";
+    InsufficientScope = 403, "insufficient-scope", "The key does not allow this",
+        "The key is good, but lacks the scope that WWW-Authenticate names, or is limited to other queues or kinds than those of the job that is to be made, or administers another tenant than the one that a key is to be made for. What a limited key may not see is answered 404, as if it were not there.";
     RouteNotFound = 404, "route-not-found", "There is nothing at this path",
         "No resource has this path. Mind that paths have no slash at their end.";
     JobNotFound = 404, "job-not-found", "There is no such job",
         "No job with this id is visible to the caller: it was never submitted, its retention is over, or it belongs to someone else. The three cannot be told apart.";
     JobGone = 404, "job-gone", "The job of this request is kept no longer",
         "The same request came before under the same Idempotency-Key and became the job that `job` names, which has since been deleted or is past its retention. No second job was made. Submit under a new key to have the work done again.";
+    KeyNotFound = 404, "key-not-found", "There is no such key",
+        "No key with this id is visible to the caller: it was never made, it was revoked, or it belongs to another tenant. The three cannot be told apart.";
     ResultNotReady = 404, "result-not-ready", "The job is not finished",
         "The job exists and has no result yet. Come back after Retry-After, or ask for the job with `Prefer: wait=N`.";
     NoResult = 404, "no-result", "The job ended without a result",
@@ -79,6 +83,8 @@ problem_types! {
         "Only a finished job can be deleted. `state` says where this one is: cancel it first, and wait until it is.";
     PreconditionFailed = 412, "precondition-failed", "The resource is not as the request expects",
         "If-Match names no tag of the resource as it stands now. Ask for the resource again, and decide anew.";
+    TooManyKeys = 409, "too-many-keys", "There are too many keys",
+        "The server keeps as many keys as it can. Revoke some first.";
     BodyTooLarge = 413, "body-too-large", "The body is too large",
         "`limit_bytes` is the largest body that this server takes (limits.body_bytes).";
     UriTooLong = 414, "uri-too-long", "The URI is too long",

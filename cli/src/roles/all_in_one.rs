@@ -24,7 +24,7 @@ pub(crate) async fn run(process: Process) -> Result<(), Failure> {
     let mut worker = tokio::spawn(worker.run(worker_shutdown.clone()));
     let api = server.run(process.shutdown.clone());
     tokio::pin!(api);
-    greet(&greeting(address, settings.auth_mode()));
+    greet(&greeting(address, settings));
     let (api_outcome, worker_outcome) = tokio::select! {
         api_outcome = &mut api => {
             worker_shutdown.cancel();

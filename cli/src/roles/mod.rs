@@ -1,7 +1,9 @@
-//! What a process can be: everything at once, the API, a worker, or the one that migrates.
+//! What a process can be: everything at once, the API, a worker, or one that does a thing to the
+//! database and ends.
 
 pub(crate) mod all_in_one;
 pub(crate) mod api;
+pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod worker;
 

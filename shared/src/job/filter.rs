@@ -18,6 +18,10 @@ pub struct JobFilter {
     pub created_before: Option<Timestamp>,
     /// With all of these metadata.
     pub metadata: Vec<(String, String)>,
+    /// Of these kinds alone, whatever else is asked for: those that the caller may see; none: all.
+    pub visible_kinds: Option<Vec<KindName>>,
+    /// As `visible_kinds`, of queues.
+    pub visible_queues: Option<Vec<QueueName>>,
 }
 
 /// A page of a list, newest first: where it begins and how long it is.

@@ -93,7 +93,8 @@ thread_local! {
     static CONTEXT: ContextV7 = const { ContextV7::new() };
 }
 
-fn version_7(now: Timestamp) -> Uuid {
+/// A new UUID of version 7 that carries a time.
+pub(crate) fn version_7(now: Timestamp) -> Uuid {
     let microseconds = now.microseconds().unsigned_abs();
     let nanoseconds = u32::try_from(microseconds % 1_000_000).unwrap_or(0) * 1_000;
     CONTEXT.with(|context| {

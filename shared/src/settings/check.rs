@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::{AuthMode, Settings, SettingsError};
+use super::{Settings, SettingsError};
 
 /// Shorter keys can be guessed.
 const SHORTEST_ADMIN_KEY: usize = 16;
@@ -162,13 +162,6 @@ impl Settings {
                 "auth.admin_key is too short, it must be at least {SHORTEST_ADMIN_KEY} characters"
             ));
         }
-        if self.auth_mode() == AuthMode::Keys && key.is_none() {
-            wrong.push(format!(
-                "listen is {}, so callers need keys, and there is none: set \
-                 COATCHECK_AUTH__ADMIN_KEY, or COATCHECK_AUTH__MODE=open to let everyone in",
-                self.listen
-            ));
-        }
     }
 
     fn check_commands(&self, wrong: &mut Vec<String>) {
@@ -185,12 +178,12 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use crate::settings::load_from;
+    use crate::settings::{AuthMode, load_from};
 
     #[test]
     fn every_wrong_setting_is_named_with_what_would_be_right() {
         let error = load_from(
-            "listen = \"0.0.0.0:80\"\n\
+            "auth.admin_key = \"short\"\n\
              database_url = \"mysql://x\"\n\
              worker.lease_s = 0\n\
              store.committers = 0\n\
@@ -201,7 +194,7 @@ mod tests {
         .unwrap_err()
         .to_string();
         for part in [
-            "COATCHECK_AUTH__MODE=open",
+            "auth.admin_key is too short, it must be at least 16",
             "postgres://",
             "worker.lease_s is 0, it goes from 1 to 3600",
             "store.committers",
@@ -211,6 +204,12 @@ mod tests {
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn another_address_than_loopback_starts_without_a_first_key_and_lets_nobody_in() {
+        let settings = load_from("listen = \"0.0.0.0:80\"").unwrap();
+        assert_eq!(settings.auth_mode(), AuthMode::Keys);
     }
 
     #[test]

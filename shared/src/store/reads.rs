@@ -346,8 +346,18 @@ macro_rules! implement_reads {
             let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
             let kinds: Vec<&str> = filter.kinds.iter().map(KindName::as_str).collect();
             let queues: Vec<&str> = filter.queues.iter().map(QueueName::as_str).collect();
-            for (column, values) in [("state", states), ("kind", kinds), ("queue", queues)] {
+            let asked = [("state", states), ("kind", kinds), ("queue", queues)];
+            let asked = asked.into_iter().filter(|(_, values)| !values.is_empty());
+            let visible_kinds = filter.visible_kinds.as_ref();
+            let visible_queues = filter.visible_queues.as_ref();
+            let visible = [
+                visible_kinds.map(|of| ("kind", of.iter().map(KindName::as_str).collect())),
+                visible_queues.map(|of| ("queue", of.iter().map(QueueName::as_str).collect())),
+            ];
+            for (column, values) in asked.chain(visible.into_iter().flatten()) {
+                let values: Vec<&str> = values;
                 if values.is_empty() {
+                    query.push(" AND 1 = 0");
                     continue;
                 }
                 query.push(" AND ").push(column).push(" IN (");

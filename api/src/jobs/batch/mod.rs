@@ -87,7 +87,7 @@ impl Reading<'_> {
 
     async fn job(&self, submission: &Bytes) -> Result<NewJob, Problem> {
         let api = self.api;
-        let submission = Submission::read(api, submission).await?;
+        let submission = Submission::read(api, self.caller, submission).await?;
         let id = JobId::generate(&api.clock);
         Ok(submission.into_job(
             id,

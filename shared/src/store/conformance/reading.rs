@@ -118,6 +118,29 @@ pub(super) async fn filters_narrow_a_list(fixture: &Fixture) {
             },
             &[running, plain],
         ),
+        (
+            JobFilter {
+                visible_kinds: Some(vec!["other".parse().unwrap()]),
+                visible_queues: Some(vec!["mail".parse().unwrap(), "x".parse().unwrap()]),
+                ..JobFilter::default()
+            },
+            &[marked],
+        ),
+        (
+            JobFilter {
+                queues: vec!["default".parse().unwrap()],
+                visible_queues: Some(vec!["mail".parse().unwrap()]),
+                ..JobFilter::default()
+            },
+            &[],
+        ),
+        (
+            JobFilter {
+                visible_kinds: Some(Vec::new()),
+                ..JobFilter::default()
+            },
+            &[],
+        ),
         (metadata("customer", "42"), &[marked]),
         (metadata("customer", "4"), &[]),
         (metadata("a.b \"c\"", "x'y"), &[marked]),

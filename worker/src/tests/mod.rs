@@ -12,4 +12,3 @@ mod script;
 mod sharing;
 mod shutting_down;
 mod streaming;
-mod throughput;

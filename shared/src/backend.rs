@@ -23,6 +23,10 @@ use crate::{
 /// How often a process sets its clock to the database's.
 const CLOCK_IS_SET_EVERY: Duration = Duration::from_secs(5);
 
+/// The most reads that go on in an SQLite file at once. They take a core each while they last, and
+/// each reader keeps pages in memory: more of them make nothing faster.
+const MOST_SQLITE_READERS: u32 = 4;
+
 /// The name of the SQLite file in the data directory.
 const SQLITE_FILE: &str = "coatcheck.sqlite3";
 
@@ -183,7 +187,7 @@ async fn open_sqlite(settings: &Settings, path: PathBuf) -> Result<SqliteStore, 
         })?;
     let settings = SqliteSettings {
         path,
-        readers: settings.store.connections,
+        readers: settings.store.connections.min(MOST_SQLITE_READERS),
         deadline: settings.store.deadline(),
     };
     Ok(SqliteStore::open(&settings).await?)

@@ -52,10 +52,10 @@ struct CreateArguments {
         required = true
     )]
     scopes: Vec<Scope>,
-    /// The queues that it is good for [all].
+    /// The queues that it is good for; without one, all.
     #[arg(long = "queue", value_name = "NAME", value_delimiter = ',')]
     queues: Vec<QueueName>,
-    /// The kinds that it is good for [all].
+    /// The kinds that it is good for; without one, all.
     #[arg(long = "kind", value_name = "NAME", value_delimiter = ',')]
     kinds: Vec<KindName>,
     /// How long it is good, such as 30d [for ever].

@@ -96,8 +96,16 @@ fn refusal(arguments: &[&str], settings: &[(&str, &str)], folder: &Path) -> Stri
 fn bad_settings_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     for (variable, value, named) in [
-        ("COATCHECK_WORKER__CONCURRENCY", "many", "CONCURRENCY"),
-        ("COATCHECK_WORKER__CONCURENCY", "1", "concurency"),
+        (
+            "COATCHECK_WORKER__CONCURRENCY",
+            "many",
+            "COATCHECK_WORKER__CONCURRENCY",
+        ),
+        (
+            "COATCHECK_WORKER__CONCURENCY",
+            "1",
+            "COATCHECK_WORKER__CONCURENCY",
+        ),
         ("COATCHECK_WORKER__LEASE_S", "0", "worker.lease_s"),
         ("COATCHECK_AUTH__ADMIN_KEY", "short", "auth.admin_key"),
         ("DATABASE_URL", "mysql://here/db", "DATABASE_URL"),

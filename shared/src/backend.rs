@@ -23,6 +23,9 @@ use crate::{
 /// How often a process sets its clock to the database's.
 const CLOCK_IS_SET_EVERY: Duration = Duration::from_secs(5);
 
+/// How often a process tells its metrics how its connections are used.
+const CONNECTIONS_ARE_COUNTED_EVERY: Duration = Duration::from_secs(1);
+
 /// The most reads that go on in an SQLite file at once. They take a core each while they last, and
 /// each reader keeps pages in memory: more of them make nothing faster.
 const MOST_SQLITE_READERS: u32 = 4;
@@ -99,6 +102,7 @@ impl Backend {
     pub async fn open(settings: &Settings) -> Result<Self, BackendError> {
         let store = open_store(settings).await?;
         let clock = follow_clock_of(&store).await?;
+        watch_connections_of(&store);
         let (queue, signals): (Arc<dyn Queue>, Arc<dyn Signals>) = match &settings.redis_url {
             None => (
                 Arc::new(InProcessQueue::default()),
@@ -191,6 +195,27 @@ async fn open_sqlite(settings: &Settings, path: PathBuf) -> Result<SqliteStore, 
         deadline: settings.store.deadline(),
     };
     Ok(SqliteStore::open(&settings).await?)
+}
+
+/// Keeps the metrics of the store's connections true while the store lives.
+fn watch_connections_of(store: &Arc<dyn Store>) {
+    let watched = Arc::downgrade(store);
+    tokio::spawn(async move {
+        while let Some(store) = watched.upgrade() {
+            for pool in store.connections() {
+                let connections = |state: &'static str| {
+                    metrics::gauge!("coatcheck_store_connections",
+                        "pool" => pool.pool, "state" => state)
+                };
+                connections("used").set(pool.used);
+                connections("idle").set(pool.idle);
+                metrics::gauge!("coatcheck_store_connections_max", "pool" => pool.pool)
+                    .set(pool.most);
+            }
+            drop(store);
+            tokio::time::sleep(CONNECTIONS_ARE_COUNTED_EVERY).await;
+        }
+    });
 }
 
 /// A clock that is set to the store's now, and again while the store lives.

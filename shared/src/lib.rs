@@ -8,6 +8,7 @@ pub mod backend;
 pub mod clock;
 pub mod job;
 pub mod kind;
+pub mod metric_catalogue;
 pub mod queue;
 pub mod settings;
 pub mod signal;

@@ -13,6 +13,7 @@ mod large_results;
 mod listing;
 mod load;
 mod logs;
+mod metrics;
 mod moving;
 mod operating;
 mod real_input;

@@ -16,6 +16,7 @@ use crate::{
     HandlerError, JobContext, Registry,
     context::{Report, ResultPlace, ResultTarget},
     ending::{Ending, Rules, StopCause, TimeLimit, panic_message},
+    queue_labels::QueueLabels,
     reporter,
     running::{Hold, Run},
 };
@@ -50,6 +51,8 @@ pub(crate) struct Executor {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) rules: Rules,
     pub(crate) graces: Graces,
+    /// The queues that have a label of their own in metrics.
+    pub(crate) queue_labels: QueueLabels,
     /// Fires when the worker is told to end: nothing begins after it.
     pub(crate) draining: CancellationToken,
     /// Fires when the worker's grace is over: what runs is stopped.
@@ -92,11 +95,8 @@ impl Executor {
     }
 
     fn observe_wait(&self, job: &ClaimedJob) -> Timestamp {
-        if job.attempt == 1 {
-            let waited = job.started_at.since(job.created_at);
-            metrics::histogram!("coatcheck_job_wait_seconds", "queue" => job.queue.to_string())
-                .record(waited);
-        }
+        self.queue_labels
+            .record_wait(&job.queue, job.started_at.since(job.queued_at));
         tracing::debug!(worker_lease = %job.lease, "the job begins");
         self.clock.now()
     }

@@ -20,6 +20,7 @@ mod monitor;
 mod pause;
 mod process;
 mod pump;
+mod queue_labels;
 pub mod registry;
 mod reporter;
 mod running;

@@ -35,8 +35,11 @@ pub(crate) struct Process {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Sets up the process and has it play a role to its end.
-pub(crate) fn play<Run>(role: impl FnOnce(Process) -> Run) -> Result<ExitCode, Failure>
+/// Sets up the process and has it play the role of this name to its end.
+pub(crate) fn play<Run>(
+    name: &'static str,
+    role: impl FnOnce(Process) -> Run,
+) -> Result<ExitCode, Failure>
 where
     Run: Future<Output = Result<(), Failure>>,
 {
@@ -56,7 +59,7 @@ where
     let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown::on_signals(shutdown.clone())?;
-        let metrics = telemetry::measure()?;
+        let metrics = telemetry::measure(name)?;
         role(Process {
             settings,
             metrics,

@@ -4,6 +4,7 @@
 //! is one writer at a time, which is lock enough) and no clock of its own (the machine's is used:
 //! there is no other machine to disagree with).
 
+mod census;
 mod chunks;
 mod client_moves;
 mod deletion;
@@ -24,7 +25,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{StoreError, deadline, schema};
+use super::{PoolUse, StoreError, deadline, schema};
 use crate::{
     clock::{Clock, SystemClock},
     job::JobId,
@@ -50,6 +51,16 @@ pub struct SqliteStore {
     reader: SqlitePool,
     writer: SqlitePool,
     deadline: Duration,
+    census: census::LastCensus,
+}
+
+impl super::Store for SqliteStore {
+    fn connections(&self) -> Vec<PoolUse> {
+        vec![
+            PoolUse::of("reader", &self.reader),
+            PoolUse::of("writer", &self.writer),
+        ]
+    }
 }
 
 impl SqliteStore {
@@ -85,6 +96,7 @@ impl SqliteStore {
             reader,
             writer,
             deadline: settings.deadline,
+            census: census::LastCensus::default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! `coatcheck`: the one binary, for operators and for clients.
 
 mod arguments;
+mod check;
 mod client;
 mod failure;
 mod file_limit;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Api) => roles::play("api", roles::api::run),
         Some(Command::Worker) => roles::play("worker", roles::worker::run),
         Some(Command::Migrate) => roles::play("migrate", roles::migrate::run),
+        Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Keys(arguments)) => {
             roles::play("keys", |process| roles::keys::run(process, arguments))
         }

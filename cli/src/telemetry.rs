@@ -1,4 +1,6 @@
-//! Logs and metrics of a process.
+//! Logs, metrics and traces of a process.
+
+mod traces;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -12,6 +14,7 @@ use coatcheck_shared::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use self::traces::trace;
 use crate::failure::{Failure, USAGE};
 
 /// What is too talkative at the default level; the setting can say otherwise.
@@ -60,7 +63,18 @@ pub(crate) fn log(settings: &LogSettings) -> Result<(), Failure> {
             .with_current_span(false)
             .try_init(),
     };
+    log_panics();
     installed.map_err(|error| Failure::error(format!("logging cannot be set up: {error}")))
+}
+
+/// Has a panic logged like everything else, on one line, under the job or request that it was in. A
+/// panic's own words may hold what was worked on, so they are left to the level `trace`.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        tracing::error!(at, "a panic");
+        tracing::trace!(message = panic.payload_as_str(), "its words");
+    }));
 }
 
 /// Has everything measured in a process of this role. Must be called inside a tokio runtime.

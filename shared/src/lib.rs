@@ -14,3 +14,4 @@ pub mod settings;
 pub mod signal;
 pub mod store;
 pub mod timestamp;
+pub mod trace;

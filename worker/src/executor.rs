@@ -17,7 +17,7 @@ use crate::{
     context::{Report, ResultPlace, ResultTarget},
     ending::{Ending, Rules, StopCause, TimeLimit, panic_message},
     queue_labels::QueueLabels,
-    reporter,
+    reporter, run_trace,
     running::{Hold, Run},
 };
 
@@ -62,19 +62,21 @@ pub(crate) struct Executor {
 impl Executor {
     /// Runs a job. None: nothing is to be recorded, its lease being lost.
     pub(crate) async fn execute(&self, run: Run) -> Option<Outcome> {
-        let Run { job, hold } = run;
+        let Run { mut job, hold } = run;
         if hold.lease.lost.is_cancelled() {
             return None;
         }
         if self.draining.is_cancelled() {
             return Some(Outcome::Released);
         }
+        let began_at = self.observe_wait(&job);
+        let span = run_trace::begin(&mut job, began_at);
         let context = self.context_of(job);
-        let began_at = self.observe_wait(context.job());
         let (ending, stopped_by) = self.run_handler(&context, &hold).await;
         let ended_at = self.clock.now();
         observe_run(context.job(), ended_at.since(began_at));
         report_ending(&ending, stopped_by);
+        run_trace::end(span, &ending, ended_at);
         if stopped_by != Some(StopCause::LeaseLost) && context.has_reported() {
             reporter::flush(&self.reports).await;
         }
@@ -201,11 +203,17 @@ fn observe_run(job: &ClaimedJob, took: Duration) {
     metrics::histogram!("coatcheck_job_run_seconds", "kind" => job.kind.to_string()).record(took);
 }
 
+/// What a handler says of its failure may hold parts of the payload: it is in the job, for those who
+/// may see that, and not in the log.
 fn report_ending(ending: &Ending, stopped_by: Option<StopCause>) {
     match (ending, stopped_by) {
         (Ending::Returned(Ok(_)), _) => tracing::debug!("the handler is done"),
-        (Ending::Returned(Err(error)), None) => tracing::warn!(%error, "the attempt failed"),
-        (Ending::Panicked(message), _) => tracing::error!(%message, "the handler panicked"),
+        (Ending::Returned(Err(_)), None) => {
+            tracing::warn!("the attempt failed: the job's error says why");
+        }
+        (Ending::Panicked(_), _) => {
+            tracing::error!("the handler panicked: the job's error has its words");
+        }
         (Ending::OutOfTime(limit), _) => tracing::warn!(?limit, "the attempt is out of time"),
         (Ending::Returned(Err(_)) | Ending::Dropped, cause) => {
             tracing::info!(?cause, "the handler was stopped");

@@ -56,10 +56,12 @@ where
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("no runtime: {error}")))?;
+    let mut traces = None;
     let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown::on_signals(shutdown.clone())?;
         let metrics = telemetry::measure(name)?;
+        traces = telemetry::trace(&settings, name)?;
         role(Process {
             settings,
             metrics,
@@ -67,6 +69,10 @@ where
         })
         .await
     });
+    // While there are still threads to send them.
+    if let Some(traces) = traces {
+        traces.end();
+    }
     runtime.shutdown_timeout(LAST_TASKS);
     outcome.map(|()| ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ mod census;
 mod chunks;
 mod client_moves;
 mod deletion;
+mod facts;
 mod inserts;
 mod jobs;
 mod keeping;
@@ -21,6 +22,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub use self::facts::PostgresFacts;
 use super::{PoolUse, StoreError, deadline};
 
 /// The schema, step by step.

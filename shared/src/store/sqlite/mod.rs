@@ -8,6 +8,7 @@ mod census;
 mod chunks;
 mod client_moves;
 mod deletion;
+mod facts;
 mod inserts;
 mod jobs;
 mod keeping;
@@ -25,6 +26,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+pub use self::facts::{SqliteFacts, can_keep_a_log, facts};
 use super::{PoolUse, StoreError, deadline, schema};
 use crate::{
     clock::{Clock, SystemClock},

@@ -139,7 +139,7 @@ fn check_labels(table: &BTreeMap<String, Row>, line: &str) {
         .unwrap_or_else(|| panic!("{name} is not in METRICS.md"));
     let labels = line
         .split_once('{')
-        .map_or("", |(_, rest)| rest.split_once('}').unwrap().0);
+        .map_or("", |(_, rest)| rest.rsplit_once('}').unwrap().0);
     let labels: BTreeSet<String> = labels
         .split("\",")
         .filter_map(|label| Some(label.split_once('=')?.0.to_owned()))

@@ -15,8 +15,11 @@ use tokio::{sync::Mutex, time::timeout};
 /// How long whoever asks waits for a new count; it goes on, and the next one finds it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The pause after a count that failed: one that takes too long is not to be made all the time.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// After a count that failed comes a pause of so many times its duration, between these bounds: one
+/// that takes too long is not to be made all the time.
+const PAUSE: u32 = 20;
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Asks for the census.
 pub(crate) struct CensusTaker {
@@ -40,10 +43,12 @@ impl CensusTaker {
         {
             let store = self.store.clone();
             let counting = tokio::spawn(async move {
+                let began = Instant::now();
                 let counted = store.take_census().await;
                 *not_before = counted.as_ref().err().map(|error| {
                     tracing::warn!(%error, "the jobs in the queues could not be counted");
-                    Instant::now() + PAUSE_AFTER_FAILURE
+                    let pause = began.elapsed() * PAUSE;
+                    Instant::now() + pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
                 });
             });
             // Late or lost: the last count has to do.

@@ -23,6 +23,9 @@ struct Measured {
     sweeps: Vec<Sweep>,
 }
 
+/// What a chart shows: the end of its file's name, its title, and where the value is.
+type Figure = (&'static str, &'static str, fn(&Point) -> f64);
+
 /// One line of a chart: a colour for each mode.
 const COLOURS: [&str; 2] = ["#0b7285", "#d9480f"];
 
@@ -41,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         sweeps.extend(measured.sweeps);
     }
     fs::create_dir_all(&arguments.into)?;
-    let figures: [(&str, &str, fn(&Point) -> f64); 3] = [
+    let figures: [Figure; 3] = [
         ("throughput", "jobs/s", |point| point.jobs_per_s),
         ("cpu", "CPU of all servers, µs/job", |point| {
             point.processor_us

@@ -182,6 +182,11 @@ pub(crate) fn median_get(address: SocketAddr, path: &str, times: usize) -> Resul
     Ok(took[times / 2].as_secs_f64() * 1_000.0)
 }
 
+#[expect(clippy::disallowed_methods, reason = "nothing here is async")]
+fn pause(duration: Duration) {
+    thread::sleep(duration);
+}
+
 #[derive(Deserialize)]
 struct Page {
     items: Vec<IgnoredAny>,
@@ -200,7 +205,7 @@ pub(crate) fn drain(address: SocketAddr) -> Result<()> {
         {
             return Ok(());
         }
-        thread::sleep(Duration::from_millis(100));
+        pause(Duration::from_millis(100));
     }
     Err("the jobs were not run in time".into())
 }
@@ -225,7 +230,7 @@ pub(crate) fn finished_job(address: SocketAddr) -> Result<String> {
         if job.state == "succeeded" {
             return Ok(path);
         }
-        thread::sleep(Duration::from_millis(10));
+        pause(Duration::from_millis(10));
     }
     Err("a job of no work did not succeed in time".into())
 }

@@ -3,7 +3,6 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
 use super::{chunks, groups::GroupStatement, moves};
 use crate::{
@@ -11,12 +10,9 @@ use crate::{
     store::{
         Finish, FinishOutcome, StoreError, inline_result,
         moves::{Locked, LockedRow, locked_columns},
-        rows::{headers_to_json, to_integer, to_size},
+        rows::{RunningAttempt, attempt_of, headers_to_json, to_integer, to_size},
     },
 };
-
-/// An attempt: a job, its number and its lease.
-type Attempt = (Uuid, i32, Uuid);
 
 /// Records the ends of attempts: successes in statements for many, everything else as decided
 /// from its row. The transaction is the caller's, and the only writer.
@@ -34,11 +30,6 @@ pub(super) async fn finish(
         });
     }
     Ok(outcomes)
-}
-
-fn attempt_of(finish: &Finish) -> Attempt {
-    let (id, lease) = (finish.id.as_uuid(), finish.lease.as_uuid());
-    (*id, to_integer(finish.attempt), *lease)
 }
 
 // The plus signs keep SQLite from indexing the list and going through all jobs.
@@ -60,7 +51,7 @@ static SUCCEED: LazyLock<GroupStatement> = LazyLock::new(|| {
 async fn succeed(
     connection: &mut SqliteConnection,
     finishes: &[Finish],
-) -> Result<HashSet<Attempt>, StoreError> {
+) -> Result<HashSet<RunningAttempt>, StoreError> {
     let successes: Vec<(&Finish, &JobResult)> = finishes
         .iter()
         .filter_map(|finish| match &finish.outcome {
@@ -83,7 +74,7 @@ async fn succeed(
                 .bind(to_size(result.body.size()))
                 .bind(inline_result(&result.body));
         }
-        let rows: Vec<Attempt> = query.fetch_all(&mut *connection).await?;
+        let rows: Vec<RunningAttempt> = query.fetch_all(&mut *connection).await?;
         moved.extend(rows);
     }
     for (finish, result) in successes {

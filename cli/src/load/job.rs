@@ -6,7 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use coatcheck_shared::job::State;
+use coatcheck_shared::{
+    clock::{Clock, SystemClock},
+    job::State,
+    timestamp::Timestamp,
+};
 use http_body_util::Full;
 use hyper::{
     Method, Request, StatusCode,
@@ -122,15 +126,29 @@ impl Jobs {
         let mut failures = 0;
         loop {
             let asked = Instant::now();
+            let asked_at = SystemClock.now();
             let request = self.request(Method::GET, path, Bytes::new(), Some(wait.clone()));
             let extra = Duration::from_secs(LONG_POLL_S);
             let answer = self.exchange(reservation, request, extra).await;
+            if let Ok(answer) = &answer {
+                self.count_wake_up(answer, asked_at);
+            }
             match self.look(answer, &mut failures) {
                 Look::Finished(state) => return Some(state),
                 Look::Lost => return None,
                 Look::NotYet if failures == 0 && asked.elapsed() > SHORT_POLL => {}
                 Look::NotYet => tokio::time::sleep(PAUSE).await,
             }
+        }
+    }
+
+    /// Counts how long it took to wake us, where we waited for the job's end.
+    fn count_wake_up(&self, answer: &Answer, asked_at: Timestamp) {
+        let now = SystemClock.now();
+        if let Some(finished_at) = finish_of(&answer.body)
+            && finished_at > asked_at
+        {
+            self.measurements().woken(now.since(finished_at));
         }
     }
 
@@ -245,6 +263,8 @@ enum Look {
 struct JobState<'a> {
     #[serde(borrow)]
     state: &'a str,
+    #[serde(default)]
+    finished_at: Option<&'a str>,
 }
 
 #[derive(serde::Deserialize)]
@@ -255,6 +275,11 @@ struct Page {
 fn state_of(body: &[u8]) -> Option<State> {
     let job: JobState<'_> = serde_json::from_slice(body).ok()?;
     job.state.parse().ok()
+}
+
+fn finish_of(body: &[u8]) -> Option<Timestamp> {
+    let job: JobState<'_> = serde_json::from_slice(body).ok()?;
+    job.finished_at?.parse().ok()
 }
 
 /// The path of a `Location`, which may be a path already.
@@ -281,5 +306,9 @@ mod tests {
         assert_eq!(state_of(job), Some(State::Running));
         assert_eq!(state_of(b"{}"), None);
         assert_eq!(state_of(br#"{"state": "asleep"}"#), None);
+        let done = br#"{"state": "succeeded", "finished_at": "2026-11-23T10:18:32.769092Z"}"#;
+        let second = finish_of(done).unwrap().microseconds() / 1_000_000;
+        assert_eq!(second, 1_795_429_112);
+        assert_eq!(finish_of(job), None);
     }
 }

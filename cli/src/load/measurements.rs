@@ -56,6 +56,7 @@ pub(crate) struct Measurements {
     pub(crate) drained: Option<Instant>,
     submit: Histogram<u64>,
     result: Histogram<u64>,
+    wake_up: Histogram<u64>,
 }
 
 impl Measurements {
@@ -84,6 +85,7 @@ impl Measurements {
             drained: None,
             submit: histogram(),
             result: histogram(),
+            wake_up: histogram(),
         }
     }
 
@@ -105,6 +107,11 @@ impl Measurements {
         }
         self.last_finish = Some(now);
         record(&mut self.result, now.saturating_duration_since(since));
+    }
+
+    /// A long poll was answered so long after its job had finished.
+    pub(crate) fn woken(&mut self, after: Duration) {
+        record(&mut self.wake_up, after);
     }
 
     /// There was an answer, and not the one hoped for.
@@ -160,6 +167,12 @@ impl Measurements {
     /// How long it took from a submission until its job was seen to be finished.
     pub(crate) const fn result_latency(&self) -> &Histogram<u64> {
         &self.result
+    }
+
+    /// How long it took from the end of a job, by the server's clock, until whoever waited for it
+    /// had the answer, by this machine's: the two must agree.
+    pub(crate) const fn wake_up_latency(&self) -> &Histogram<u64> {
+        &self.wake_up
     }
 }
 

@@ -62,6 +62,7 @@ struct Late {
 struct Latencies {
     post: Option<Quantiles>,
     post_to_result: Option<Quantiles>,
+    wake_up: Option<Quantiles>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -124,6 +125,7 @@ impl Report {
             latency_ms: Latencies {
                 post: quantiles(measured.submit_latency()),
                 post_to_result: quantiles(measured.result_latency()),
+                wake_up: quantiles(measured.wake_up_latency()),
             },
         }
         .with_impatience(ending, plan.settle)
@@ -276,6 +278,7 @@ impl Report {
         let rows = [
             ("POST", self.latency_ms.post),
             ("POST to result", self.latency_ms.post_to_result),
+            ("wake-up", self.latency_ms.wake_up),
         ];
         if rows.iter().all(|(_, quantiles)| quantiles.is_none()) {
             return Ok(());

@@ -6,6 +6,7 @@ mod bad_input;
 mod cancelling;
 mod events;
 mod failing;
+mod failure_points;
 mod held_at_once;
 mod keys;
 mod killed;
@@ -15,8 +16,10 @@ mod load;
 mod logs;
 mod moving;
 mod operating;
+mod poisoned;
 mod real_input;
 mod redis_lost;
+mod sqlite_killed;
 mod way_of_a_job;
 
 /// Makes a test for each mode of each of these functions, which take the mode.

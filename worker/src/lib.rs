@@ -26,6 +26,7 @@ pub mod registry;
 mod reporter;
 mod running;
 mod status;
+mod ward;
 mod worker;
 
 pub use coatcheck_shared::{

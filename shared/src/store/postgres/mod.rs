@@ -1,6 +1,7 @@
 //! The store in Postgres, for any number of API and worker processes.
 
 mod chunks;
+mod claims;
 mod client_moves;
 mod deletion;
 mod inserts;

@@ -5,6 +5,7 @@
 //! there is no other machine to disagree with).
 
 mod chunks;
+mod claims;
 mod client_moves;
 mod deletion;
 mod inserts;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{SqliteStore, chunks, clock_now, ids_as_json, moves, uuids_as_json};
+use super::{SqliteStore, chunks, clock_now, ids_as_json, moves};
 use crate::{
     job::{ClaimedJob, JobId, JobResult, KindName, LeaseId, Outcome, Priority, QueueName, State},
     queue::Hint,
@@ -14,10 +14,8 @@ use crate::{
         Finish, FinishOutcome, LogLine, ProgressReport, ResultChunk, RunStore, StoreError,
         inline_result,
         moves::{Locked, LockedRow, locked_columns},
-        rows::{
-            ClaimedRow, HintRow, all, claimed_columns, headers_to_json, to_integer, to_json,
-            to_size,
-        },
+        rows::{HintRow, all, headers_to_json, to_integer, to_json, to_size},
+        suspects::Standing,
     },
     timestamp::Timestamp,
 };
@@ -79,42 +77,8 @@ impl RunStore for SqliteStore {
         kinds: &[KindName],
         now: Timestamp,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
-        let kinds = to_json("kind", &kinds)?;
-        let (ids, kinds) = (&ids_as_json(ids), &kinds);
-        self.within("claim", || async move {
-            let mut transaction = self.begin().await?;
-            let mut rows: Vec<ClaimedRow> = sqlx::query_as(concat!(
-                "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, \
-                 started_at = $2, progress = NULL \
-                 WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND state = 'queued' \
-                 AND kind IN (SELECT value FROM json_each($4)) \
-                 AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
-                 AND (deadline_at IS NULL OR deadline_at > $2) \
-                 AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > $5) \
-                 RETURNING ",
-                claimed_columns!()
-            ))
-            .bind(lease.as_uuid())
-            .bind(now)
-            .bind(ids)
-            .bind(kinds)
-            .bind(clock_now())
-            .fetch_all(&mut *transaction)
-            .await?;
-            let claimed = uuids_as_json(rows.iter().map(|row| &row.id));
-            rows.extend(claimed_before(&mut transaction, lease, ids, &claimed, now).await?);
-            transaction.commit().await?;
-            let mut jobs = Vec::with_capacity(rows.len());
-            for mut row in rows {
-                if row.payload.is_none() {
-                    let id = JobId::from_uuid(row.id);
-                    row.payload = Some(chunks::read(&self.reader, id, 0).await?);
-                }
-                jobs.push(row.into_job(lease)?);
-            }
-            Ok(jobs)
-        })
-        .await
+        self.claim_with(lease, ids, kinds, Standing::Clear, now)
+            .await
     }
 
     async fn oldest_queued(
@@ -134,7 +98,8 @@ impl RunStore for SqliteStore {
                     }
                     let lane: Vec<Uuid> = sqlx::query_scalar(
                         "SELECT id FROM jobs WHERE active AND state = 'queued' AND queue = $1 \
-                         AND priority = $2 AND kind IN (SELECT value FROM json_each($3)) \
+                         AND priority = $2 AND crashes = 0 \
+                         AND kind IN (SELECT value FROM json_each($3)) \
                          ORDER BY queued_at LIMIT $4",
                     )
                     .bind(queue.as_str())
@@ -237,29 +202,6 @@ impl RunStore for SqliteStore {
         })
         .await
     }
-}
-
-/// What this very claim took before, its answer having been lost: no other has its lease and time.
-async fn claimed_before(
-    connection: &mut SqliteConnection,
-    lease: LeaseId,
-    ids: &str,
-    claimed: &str,
-    now: Timestamp,
-) -> Result<Vec<ClaimedRow>, StoreError> {
-    Ok(sqlx::query_as(concat!(
-        "SELECT ",
-        claimed_columns!(),
-        " FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each($1)) \
-         AND id NOT IN (SELECT unhex(value) FROM json_each($2)) AND state = 'running' \
-         AND lease = $3 AND started_at = $4"
-    ))
-    .bind(ids)
-    .bind(claimed)
-    .bind(lease.as_uuid())
-    .bind(now)
-    .fetch_all(connection)
-    .await?)
 }
 
 /// Success by a statement of its own, everything else as decided from the row.

@@ -6,6 +6,8 @@
 //! Every path through it ends, for attempts and faults are bounded. So "nothing is stuck" is a
 //! question about single states: where nothing can happen any more, every job has ended.
 
+mod offers;
+mod properties;
 mod protocol;
 mod state;
 

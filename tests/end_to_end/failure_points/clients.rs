@@ -79,6 +79,13 @@ impl Clients {
         }
     }
 
+    /// Whether a worker has a job in hand.
+    pub(super) async fn something_runs(&self) -> bool {
+        let path = "/v1/jobs?state=running&limit=1";
+        let answer = self.shared.ask(Method::GET, path, None).await;
+        answer.is_some_and(|answer| answer.json()["items"][0]["id"].is_string())
+    }
+
     /// Stops, waits for every job to end, and holds what is against what was promised.
     pub(super) async fn finish(mut self, client: Client) -> String {
         self.shared.stop.store(true, Ordering::Relaxed);

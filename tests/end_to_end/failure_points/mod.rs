@@ -14,7 +14,7 @@ use std::{
 
 use coatcheck_tests::{
     deployment::{Deployment, Mode, Plan},
-    product::{binary, run_to_end},
+    product::{Product, binary, run_to_end},
 };
 
 use self::clients::Clients;
@@ -30,7 +30,12 @@ const QUIET: Duration = Duration::from_secs(4);
 /// How long it may take to crash everywhere.
 const CRASHING: Duration = Duration::from_secs(70);
 /// How long processes may live with errors, or with delays.
-const LIVING: Duration = Duration::from_secs(25);
+const LIVING: Duration = Duration::from_secs(50);
+/// How often a worker with jobs in hand is killed meanwhile: less often than rescuing them takes,
+/// when that fails at each of its points first.
+const KILLED_EVERY: Duration = Duration::from_secs(15);
+/// Passed only once that has been.
+const SUSPECTS_CLAIMED: &str = "store.claim_suspects.after";
 /// How many lives more they have for what comes once in each.
 const MORE_LIVES: usize = 5;
 /// How long a process may take over its end.
@@ -144,8 +149,8 @@ async fn crash_everywhere(
     }
 }
 
-/// Lives with what every point does to its first calls, and with one killed worker, whose jobs are
-/// suspects then.
+/// Lives with what every point does to its first calls, and with workers that are killed until
+/// there have been suspects.
 async fn live_with(
     deployment: &mut Deployment,
     clients: &Clients,
@@ -162,14 +167,17 @@ async fn live_with(
     deployment.set(VARIABLE, format!("{late},{early}"));
     end_all(deployment);
     keep_up(deployment, clients);
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    if let Some(worker) = deployment.workers().pop() {
-        worker.kill().unwrap();
-    }
     let (begun, mut done) = (Instant::now(), BTreeSet::new());
+    let mut next_kill = begun + Duration::from_secs(2);
     loop {
         keep_up(deployment, clients);
         note_passed(&mut done, deployment.folder(), name);
+        let kill = !done.contains(SUSPECTS_CLAIMED) && Instant::now() > next_kill;
+        if kill && clients.something_runs().await {
+            let worker = deployment.workers().pop();
+            worker.map(Product::kill).transpose().unwrap();
+            next_kill = Instant::now() + KILLED_EVERY;
+        }
         // What is only there when a process ends is passed below.
         if done.len() + NOT_REACHED.len() + 2 >= points.len() || begun.elapsed() > LIVING {
             break;

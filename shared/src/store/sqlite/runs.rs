@@ -1,20 +1,17 @@
 //! What the worker asks of SQLite for the jobs it runs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{SqliteStore, chunks, clock_now, ids_as_json, moves};
+use super::{SqliteStore, chunks, clock_now, ids_as_json};
 use crate::{
-    job::{ClaimedJob, JobId, JobResult, KindName, LeaseId, Outcome, Priority, QueueName, State},
+    job::{ClaimedJob, JobId, KindName, LeaseId, Priority, QueueName},
     queue::Hint,
     store::{
         Finish, FinishOutcome, LogLine, ProgressReport, ResultChunk, RunStore, StoreError,
-        inline_result,
-        moves::{Locked, LockedRow, locked_columns},
-        rows::{HintRow, all, headers_to_json, to_integer, to_json, to_size},
+        rows::{HintRow, all, to_integer, to_json},
         suspects::Standing,
     },
     timestamp::Timestamp,
@@ -149,17 +146,9 @@ impl RunStore for SqliteStore {
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
-        let finishes = &finishes;
-        self.within("finish", || async move {
-            let mut transaction = self.begin().await?;
-            let mut outcomes = Vec::with_capacity(finishes.len());
-            for finish in finishes {
-                outcomes.push(finish_one(&mut transaction, finish).await?);
-            }
-            transaction.commit().await?;
-            Ok(outcomes)
-        })
-        .await
+        let finishes = &Arc::new(finishes);
+        self.within("finish", || self.hot_writes.finish(finishes.clone()))
+            .await
     }
 
     async fn record_progress(&self, reports: &[ProgressReport]) -> Result<(), StoreError> {
@@ -202,64 +191,4 @@ impl RunStore for SqliteStore {
         })
         .await
     }
-}
-
-/// Success by a statement of its own, everything else as decided from the row.
-async fn finish_one(
-    connection: &mut SqliteConnection,
-    finish: &Finish,
-) -> Result<FinishOutcome, StoreError> {
-    if let Outcome::Succeeded(result) = &finish.outcome
-        && succeed(connection, finish, result).await?
-    {
-        return Ok(FinishOutcome::Recorded(State::Succeeded));
-    }
-    let row: Option<LockedRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        locked_columns!(),
-        " FROM jobs AS job WHERE job.id = $1"
-    ))
-    .bind(finish.id.as_uuid())
-    .fetch_optional(&mut *connection)
-    .await?;
-    let row = row.map(Locked::try_from).transpose()?;
-    match row.as_ref().and_then(|row| row.finish(finish)) {
-        Some(moved) => {
-            let state = moved.state();
-            moves::write(connection, &[moved]).await?;
-            Ok(FinishOutcome::Recorded(state))
-        }
-        None => Ok(FinishOutcome::of_unchanged(row.as_ref(), finish)),
-    }
-}
-
-/// `running → succeeded`; false where the attempt is no longer the job's newest.
-async fn succeed(
-    connection: &mut SqliteConnection,
-    finish: &Finish,
-    result: &JobResult,
-) -> Result<bool, StoreError> {
-    let moved = sqlx::query(
-        "UPDATE jobs SET state = 'succeeded', cancel_requested = false, failure = NULL, \
-         finished_at = $4, expires_at = $4 + retain_s * 1000000, result_type = $5, \
-         result_status = $6, result_headers = $7, result_size = $8, result = $9 \
-         WHERE id = $1 AND state = 'running' AND attempt = $2 AND lease = $3",
-    )
-    .bind(finish.id.as_uuid())
-    .bind(to_integer(finish.attempt))
-    .bind(finish.lease.as_uuid())
-    .bind(finish.finished_at)
-    .bind(result.content_type.as_str())
-    .bind(result.status.map(i32::from))
-    .bind(headers_to_json(result)?)
-    .bind(to_size(result.body.size()))
-    .bind(inline_result(&result.body))
-    .execute(&mut *connection)
-    .await?;
-    let moved = moved.rows_affected() > 0;
-    if moved && let Some(body) = result.body.inline() {
-        let attempt = to_integer(finish.attempt);
-        chunks::write(connection, finish.id, attempt, body).await?;
-    }
-    Ok(moved)
 }

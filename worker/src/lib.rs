@@ -22,8 +22,10 @@ mod monitor;
 mod pause;
 mod process;
 mod pump;
+mod queue_labels;
 pub mod registry;
 mod reporter;
+mod run_trace;
 mod running;
 mod status;
 mod ward;
@@ -32,7 +34,7 @@ mod worker;
 pub use coatcheck_shared::{
     job::{JobResult, ResultBody},
     kind::KindPayload,
-    settings,
+    settings, trace,
 };
 pub use schemars;
 pub use tokio_util::sync::CancellationToken;

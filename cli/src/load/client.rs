@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::plan::Target;
+use crate::failure::with_causes;
 
 /// More than any answer about a job has.
 const LARGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -34,7 +35,7 @@ pub(crate) enum Failure {
     Timeout,
     #[error("no connection: {0}")]
     Connect(#[source] io::Error),
-    #[error("connection broken: {0}")]
+    #[error("connection broken: {}", with_causes(.0))]
     Broken(#[source] hyper::Error),
     #[error("the answer could not be read")]
     Unreadable,

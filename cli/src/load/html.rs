@@ -154,8 +154,8 @@ fn tiles(report: &Report) -> String {
     }
     let post = report.latency_ms.post;
     for (name, quantiles) in [
-        ("POST", post),
-        ("POST to result", report.latency_ms.post_to_result),
+        ("POST, p50", post),
+        ("POST to result, p50", report.latency_ms.post_to_result),
     ] {
         if let Some(quantiles) = quantiles {
             let p99 = format!("p99 {}", scale::milliseconds(quantiles.p99));

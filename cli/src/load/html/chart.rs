@@ -26,6 +26,8 @@ pub(super) enum Form {
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) name: String,
+    /// The number of its colour.
+    pub(super) colour: usize,
     pub(super) values: Vec<Option<f64>>,
 }
 
@@ -108,7 +110,7 @@ impl Chart {
     }
 
     fn lines(&self, scale: &Scale) -> String {
-        let line = |(number, series): (usize, &Series)| {
+        let line = |series: &Series| {
             let mut path = String::new();
             let mut is_drawing = false;
             for (time, value) in self.times.iter().zip(&series.values) {
@@ -123,9 +125,9 @@ impl Chart {
                 }
                 is_drawing = value.is_some();
             }
-            format!("<path class=\"line c{number}\" d=\"{path}\"/>\n")
+            format!("<path class=\"line c{}\" d=\"{path}\"/>\n", series.colour)
         };
-        self.series.iter().enumerate().map(line).collect()
+        self.series.iter().map(line).collect()
     }
 
     fn areas(&self, scale: &Scale) -> String {
@@ -133,23 +135,21 @@ impl Chart {
             let height = scale.height(self.sum(count, index));
             format!("{:.1} {:.1}", self.x(self.times[index]), y(height))
         };
-        let area = |number: usize| {
+        let area = |(number, series): (usize, &Series)| {
             let top = (0..self.times.len()).map(|index| point(number + 1, index));
             let bottom = (0..self.times.len())
                 .rev()
                 .map(|index| point(number, index));
             let points: Vec<_> = top.chain(bottom).collect();
-            format!(
-                "<path class=\"area c{number}\" d=\"M{}Z\"/>\n",
-                points.join("L")
-            )
+            let path = points.join("L");
+            format!("<path class=\"area c{}\" d=\"M{path}Z\"/>\n", series.colour)
         };
-        (0..self.series.len()).map(area).collect()
+        self.series.iter().enumerate().map(area).collect()
     }
 
     fn bars(&self, scale: &Scale) -> String {
         let mut drawn = String::new();
-        for number in 0..self.series.len() {
+        for (number, series) in self.series.iter().enumerate() {
             let mut path = String::new();
             for (index, time) in self.times.iter().enumerate() {
                 let next = self.times.get(index + 1).unwrap_or(&self.end_s);
@@ -162,7 +162,8 @@ impl Chart {
                     ));
                 }
             }
-            drawn.push_str(&format!("<path class=\"area c{number}\" d=\"{path}\"/>\n"));
+            let colour = series.colour;
+            drawn.push_str(&format!("<path class=\"area c{colour}\" d=\"{path}\"/>\n"));
         }
         drawn
     }
@@ -194,7 +195,7 @@ impl Chart {
     /// What each colour is, with the figures that the chart shows.
     fn legend(&self) -> String {
         let mut rows = String::new();
-        for (number, series) in self.series.iter().enumerate() {
+        for series in &self.series {
             let values: Vec<f64> = series.values.iter().flatten().copied().collect();
             let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
             let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -207,8 +208,9 @@ impl Chart {
             };
             let last = values.last().copied().unwrap_or(f64::NAN);
             rows.push_str(&format!(
-                "<tr><th scope=\"row\"><i class=\"c{number}\"></i>{}</th><td>{}</td><td>{}</td>\
+                "<tr><th scope=\"row\"><i class=\"c{}\"></i>{}</th><td>{}</td><td>{}</td>\
                  <td>{}</td></tr>\n",
+                series.colour,
                 escaped(&series.name),
                 write(lowest),
                 write(highest),
@@ -234,6 +236,7 @@ mod tests {
     fn chart(form: Form, rows: &[&[Option<f64>]]) -> Chart {
         let series = rows.iter().enumerate().map(|(number, values)| Series {
             name: format!("<{number}>"),
+            colour: number,
             values: values.to_vec(),
         });
         Chart {

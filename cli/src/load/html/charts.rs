@@ -48,9 +48,14 @@ fn end_of(report: &Report) -> f64 {
     report.timeline.last().map_or(1.0, end).max(0.1)
 }
 
-fn series(report: &Report, name: &str, value: impl Fn(&Moment) -> Option<f64>) -> Series {
+fn series(
+    report: &Report,
+    (name, colour): (&str, usize),
+    value: impl Fn(&Moment) -> Option<f64>,
+) -> Series {
     Series {
         name: name.to_owned(),
+        colour,
         values: report.timeline.iter().map(value).collect(),
     }
 }
@@ -65,16 +70,18 @@ fn throughput(report: &Report) -> Chart {
     let rate = |count: u64, moment: &Moment| {
         (moment.length_s >= 0.2).then(|| float(count) / moment.length_s)
     };
-    let mut rows = vec![series(report, "accepted", |moment| {
+    let mut rows = vec![series(report, ("accepted", 0), |moment| {
         rate(moment.accepted, moment)
     })];
     if report.wait != "none" {
-        rows.push(series(report, "finished", |moment| {
+        rows.push(series(report, ("finished", 1), |moment| {
             rate(moment.finished, moment)
         }));
     }
     if report.pace == "open" {
-        rows.push(series(report, "asked for", |moment| Some(moment.target)));
+        rows.push(series(report, ("asked for", 2), |moment| {
+            Some(moment.target)
+        }));
     }
     Chart {
         title: "Throughput",
@@ -93,7 +100,7 @@ fn latency(
     about: &'static str,
     spread: fn(&Moment) -> Option<Spread>,
 ) -> Chart {
-    let row = |name: &str, value: fn(Spread) -> f64| {
+    let row = |name: (&str, usize), value: fn(Spread) -> f64| {
         series(report, name, |moment| spread(moment).map(value))
     };
     Chart {
@@ -104,10 +111,10 @@ fn latency(
         times: report.timeline.iter().map(middle).collect(),
         end_s: end_of(report),
         series: vec![
-            row("p50", |spread| spread.p50),
-            row("p90", |spread| spread.p90),
-            row("p99", |spread| spread.p99),
-            row("max", |spread| spread.max),
+            row(("p50", 0), |spread| spread.p50),
+            row(("p90", 1), |spread| spread.p90),
+            row(("p99", 2), |spread| spread.p99),
+            row(("max", 3), |spread| spread.max),
         ],
     }
 }
@@ -127,9 +134,9 @@ fn states(report: &Report) -> String {
         "How many of all accepted jobs were finished, running and waiting.",
         Form::Stacked,
         vec![
-            series(report, "finished", finished),
-            series(report, "running", running),
-            series(report, "waiting", queued),
+            series(report, ("finished", 0), finished),
+            series(report, ("running", 1), running),
+            series(report, ("waiting", 2), queued),
         ],
     );
     let most_active = report
@@ -146,8 +153,8 @@ fn states(report: &Report) -> String {
             "The same without the finished.",
             Form::Lines,
             vec![
-                series(report, "running", running),
-                series(report, "waiting", queued),
+                series(report, ("running", 1), running),
+                series(report, ("waiting", 2), queued),
             ],
         )
     });
@@ -197,10 +204,14 @@ fn errors(report: &Report) -> String {
     let of = |moment: &Moment, cause: &str| moment.errors.get(cause).copied().unwrap_or(0);
     let mut rows: Vec<Series> = named
         .iter()
-        .map(|cause| series(report, cause, |moment| Some(float(of(moment, cause)))))
+        .enumerate()
+        .map(|(colour, cause)| {
+            let count = |moment: &Moment| Some(float(of(moment, cause)));
+            series(report, (cause, colour), count)
+        })
         .collect();
     if frequent.len() > MOST_CAUSES {
-        rows.push(series(report, "others", |moment| {
+        rows.push(series(report, ("others", MOST_CAUSES), |moment| {
             let others = moment.errors.iter();
             let others = others.filter(|(cause, _)| !named.contains(&cause.as_str()));
             Some(float(others.map(|(_, count)| count).sum()))

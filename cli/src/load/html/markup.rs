@@ -22,9 +22,9 @@ pub(super) fn tag(name: &str, class: &str, content: &str) -> String {
     format!("<{name} class=\"{class}\">{content}</{name}>\n")
 }
 
-/// A table whose first column names its rows. Cells are HTML already.
+/// A table with its heading, whose first column names its rows. All texts are HTML already.
 pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
-    let mut html = format!("<table>\n<caption>{caption}</caption>\n<thead><tr>");
+    let mut html = format!("<table aria-label=\"{caption}\">\n<thead><tr>");
     for head in heads {
         html.push_str(&format!("<th scope=\"col\">{head}</th>"));
     }
@@ -40,9 +40,10 @@ pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> Stri
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table>\n");
-    // Where it is wider than the screen it is scrolled, by the keyboard too.
+    // Where it is wider than the screen it is scrolled, by the keyboard too; its heading is not.
     format!(
-        "<div class=\"wide\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\n{html}</div>\n"
+        "<h2>{caption}</h2>\n<div class=\"wide\" role=\"region\" aria-label=\"{caption}\" \
+         tabindex=\"0\">\n{html}</div>\n"
     )
 }
 

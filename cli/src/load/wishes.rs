@@ -312,9 +312,6 @@ impl Wishes {
 
     fn follow(&self) -> Result<Follow, String> {
         let wait = self.wait.unwrap_or(Wait::LongPoll);
-        if self.poll_every.is_some() && !matches!(wait, Wait::Poll) {
-            return Err("--poll-every needs --wait poll".to_owned());
-        }
         match (wait, self.drain) {
             (Wait::None, drain) => Ok(Follow::Not { drain }),
             (_, true) => Err(

@@ -105,7 +105,6 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
         (&["--wait", "forever"], "long-poll"),
         (&["--priority", "urgent"], "high"),
         (&["--url", "there"], "it must be http://HOST[:PORT]"),
-        (&["--poll-every", "1s"], "--poll-every needs --wait poll"),
         (&["--stage", "30s"], "a stage is TIME:N"),
         (&["--stage", "30s:0"], "ask for no job"),
         (

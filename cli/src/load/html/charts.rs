@@ -207,7 +207,7 @@ fn errors(report: &Report) -> String {
         .enumerate()
         .map(|(colour, cause)| {
             let count = |moment: &Moment| Some(float(of(moment, cause)));
-            series(report, (cause, colour), count)
+            series(report, (*cause, colour), count)
         })
         .collect();
     if frequent.len() > MOST_CAUSES {

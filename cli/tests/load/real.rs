@@ -28,7 +28,7 @@ fn sum(moments: &Value, field: &str) -> u64 {
 fn every_way_of_waiting_sees_the_jobs_run_and_finish() {
     let server = Coatcheck::start(&[]);
     for wait in ["long-poll", "poll", "events", "submit"] {
-        let payload = r#"{"ms": 1500}"#;
+        let payload = r#"{"ms": 3000}"#;
         let arguments = [
             "--jobs=8",
             "--connections=8",
@@ -46,7 +46,8 @@ fn every_way_of_waiting_sees_the_jobs_run_and_finish() {
         for field in ["accepted", "finished"] {
             assert_eq!(sum(moments, field), 8, "{wait}: {field}: {report}");
         }
-        // A job that runs for longer than a second runs at the end of one.
+        // A job that runs for seconds runs at the end of one, though events may tell of its
+        // begin a second later.
         assert!(sum(moments, "running") >= 8, "{wait}: {report}");
         let last = moments.as_array().unwrap().last().unwrap();
         assert_eq!(
@@ -55,7 +56,7 @@ fn every_way_of_waiting_sees_the_jobs_run_and_finish() {
             "{report}"
         );
         let p50 = report["latency_ms"]["post_to_result"]["p50"].as_f64();
-        assert!(p50 >= Some(1_500.0), "{wait}: {report}");
+        assert!(p50 >= Some(3_000.0), "{wait}: {report}");
     }
 }
 

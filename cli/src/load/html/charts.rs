@@ -66,9 +66,11 @@ const fn float(count: u64) -> f64 {
 }
 
 fn throughput(report: &Report) -> Chart {
-    // A piece that was cut short says little about a second.
+    // A last piece that was cut short says little about a second, unless it is all there is.
+    let is_short_run = report.timeline.len() == 1;
     let rate = |count: u64, moment: &Moment| {
-        (moment.length_s >= 0.2).then(|| float(count) / moment.length_s)
+        let says_enough = moment.length_s >= 0.2 || is_short_run;
+        says_enough.then(|| float(count) / moment.length_s)
     };
     let mut rows = vec![series(report, ("accepted", 0), |moment| {
         rate(moment.accepted, moment)

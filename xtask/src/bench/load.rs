@@ -26,7 +26,6 @@ pub(crate) struct Error {
 pub(crate) struct Latencies {
     pub(crate) post: Option<Quantiles>,
     pub(crate) post_to_result: Option<Quantiles>,
-    pub(crate) wake_up: Option<Quantiles>,
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -27,7 +27,6 @@ pub(crate) fn measure(mode: Mode, binary: &Path) -> Result<Vec<Row>> {
     for rate in ["200", "1000"] {
         latency(&start()?, binary, rate, &mut rows)?;
     }
-    wake_up(&start()?, binary, &mut rows)?;
     alone_and_polls(&start()?, binary, &mut rows)?;
     let many = Plan {
         held: MANY,
@@ -140,24 +139,6 @@ fn latency(subject: &Subject, binary: &Path, rate: &str, rows: &mut Vec<Row>) ->
     let name = format!("POST to result at {rate}/s");
     push_quantiles(rows, &name, report.latency_ms.post_to_result);
     push_errors(rows, &name, &report);
-    Ok(())
-}
-
-/// From the end of a job until whoever waited for it has the answer.
-fn wake_up(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()> {
-    let report = load(
-        binary,
-        &subject.url()?,
-        &[
-            "--rate=200",
-            "--duration=10s",
-            "--wait=long-poll",
-            "--payload={\"ms\": 50}",
-        ],
-    )?;
-    let name = "end of a job to its waiter's answer at 200/s";
-    push_quantiles(rows, name, report.latency_ms.wake_up);
-    push_errors(rows, name, &report);
     Ok(())
 }
 

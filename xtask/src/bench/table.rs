@@ -9,12 +9,12 @@ use crate::Result;
 
 /// A table for people.
 pub(crate) fn as_text(columns: &[(Mode, Vec<Row>)]) -> String {
-    let mut text = format!("{:<54}", "");
+    let mut text = format!("{:<40}", "");
     for (mode, _) in columns {
         write!(text, "{:>14}", mode.to_string()).ok();
     }
     for name in names(columns) {
-        write!(text, "\n{name:<54}").ok();
+        write!(text, "\n{name:<40}").ok();
         for (_, rows) in columns {
             let value = rows
                 .iter()

@@ -2,6 +2,21 @@
 
 use actix_web::http::header::HeaderMap;
 use coatcheck_shared::job::JobId;
+use serde_json::json;
+
+use crate::openapi::Parameter;
+
+/// The field, described.
+pub(crate) const PARAMETER: Parameter = Parameter::head(
+    "traceparent",
+    "The trace that the job continues (W3C Trace Context); another is begun where it is none.",
+    || {
+        json!({
+            "type": "string",
+            "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+        })
+    },
+);
 
 /// The length of a field of version 00; later versions begin with the same.
 const LENGTH: usize = 55;

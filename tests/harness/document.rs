@@ -196,16 +196,16 @@ impl Document {
     }
 
     fn check_field(&self, pointer: &str, text: &str) -> Result<()> {
-        let schema = format!("{pointer}/schema");
-        let is_integer = self
-            .root
-            .pointer(&schema)
-            .is_some_and(|schema| schema["type"] == "integer");
+        let pointer = format!("{pointer}/schema");
+        let schema = self.root.pointer(&pointer).unwrap_or(&Value::Null);
+        if *schema == json!({"type": "string"}) {
+            return Ok(());
+        }
         let value = match text.parse::<u64>() {
-            Ok(number) if is_integer => number.into(),
+            Ok(number) if schema["type"] == "integer" => number.into(),
             _ => Value::from(text),
         };
-        self.check_value(&schema, &value)
+        self.check_value(&pointer, &value)
     }
 
     fn check_value(&self, schema: &str, value: &Value) -> Result<()> {

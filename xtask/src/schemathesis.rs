@@ -56,7 +56,7 @@ fn install(folder: &Path) -> Result<PathBuf> {
     if program.is_file() && fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         return Ok(program);
     }
-    println!("installing {}", wanted.trim());
+    println!("installing Schemathesis, once");
     succeed(
         Command::new("python3")
             .args(["-m", "venv", "--clear"])

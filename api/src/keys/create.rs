@@ -12,7 +12,7 @@ use coatcheck_shared::{
     job::{KindName, QueueName, Tenant},
     timestamp::Timestamp,
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ struct NewKeyView<'a> {
 
 /// A key to be made, as it is documented; [`read`] is what reads it.
 #[derive(JsonSchema)]
-#[schemars(rename = "NewKey", deny_unknown_fields)]
+#[schemars(rename = "NewKey", deny_unknown_fields, transform = unlimited_admin)]
 #[expect(dead_code, reason = "for its schema alone")]
 struct NewKeyBody {
     /// Whose jobs its holder sees and makes.
@@ -62,6 +62,18 @@ struct NewKeyBody {
     kinds: Option<Vec<KindName>>,
     /// When it ceases to be good, a time that is to come.
     expires_at: Option<Timestamp>,
+}
+
+/// What one field asks of another.
+fn unlimited_admin(schema: &mut Schema) {
+    let admin = Scope::Admin.as_str();
+    schema.insert(
+        "anyOf".to_owned(),
+        json!([
+            {"properties": {"scopes": {"not": {"contains": {"const": admin}}}}},
+            {"properties": {"queues": {"type": "null"}, "kinds": {"type": "null"}}},
+        ]),
+    );
 }
 
 /// What this endpoint says of itself.

@@ -62,7 +62,8 @@ impl Content {
             (*name, example.build())
         });
         ContentBuilder::new()
-            .schema((schema != json!(true)).then(|| raw(schema)))
+            // None where anything fits: these may be bytes of any kind.
+            .schema((schema != json!({})).then(|| raw(schema)))
             .examples_from_iter(examples)
             .build()
     }

@@ -43,6 +43,7 @@ pub(crate) fn run(target: &Path) -> Result<()> {
         .args(["--generation-database", "none"])
         .arg(format!("http://{}/openapi.json", product.address()))
         .env("ADMIN_KEY", ADMIN_KEY)
+        .env("HOOKS", format!("{SETTINGS}/hooks.py"))
         .current_dir(folder.path());
     succeed(&mut command)
 }

@@ -32,12 +32,7 @@ impl Parameter {
         says: &'static str,
         schema: fn() -> Value,
     ) -> Self {
-        Self {
-            name,
-            place: Place::Path,
-            says,
-            schema,
-        }
+        Self::new(Place::Path, name, says, schema)
     }
 
     /// A parameter of the query. A list of values stands between commas; the members of an object
@@ -47,12 +42,7 @@ impl Parameter {
         says: &'static str,
         schema: fn() -> Value,
     ) -> Self {
-        Self {
-            name,
-            place: Place::Query,
-            says,
-            schema,
-        }
+        Self::new(Place::Query, name, says, schema)
     }
 
     /// A header field.
@@ -61,9 +51,18 @@ impl Parameter {
         says: &'static str,
         schema: fn() -> Value,
     ) -> Self {
+        Self::new(Place::Head, name, says, schema)
+    }
+
+    const fn new(
+        place: Place,
+        name: &'static str,
+        says: &'static str,
+        schema: fn() -> Value,
+    ) -> Self {
         Self {
             name,
-            place: Place::Head,
+            place,
             says,
             schema,
         }

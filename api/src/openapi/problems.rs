@@ -208,22 +208,7 @@ pub(super) fn schema() -> Value {
                 "type": "array",
                 "description": "Everything that is wrong with the fields of the request.",
                 "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "required": ["pointer", "detail"],
-                    "additionalProperties": false,
-                    "properties": {
-                        "pointer": {
-                            "type": "string",
-                            "description": "Where, as a JSON pointer (RFC 6901). A parameter of \
-                                            the query counts as a member.",
-                        },
-                        "detail": {
-                            "type": "string",
-                            "description": "What is wrong, and what would be right.",
-                        },
-                    },
-                },
+                "items": schema::of::<FieldError>(),
             },
             "state": state,
             "existing_job": {

@@ -42,7 +42,10 @@ async fn the_page_and_all_that_it_needs_come_from_this_server() {
     assert_eq!(page.status, 200);
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"));
-    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    assert!(
+        !policy.contains("unsafe") && !policy.contains("http"),
+        "{policy}"
+    );
     let text = String::from_utf8(page.body).unwrap();
     let needed: Vec<&str> = text
         .split(['"', '\''])
@@ -55,5 +58,8 @@ async fn the_page_and_all_that_it_needs_come_from_this_server() {
         assert!(!answer.body.is_empty(), "{file}");
     }
     let answer = service.get("/docs/index.html").await;
-    assert_eq!((answer.status, &*answer.problem()), (404, "route-not-found"));
+    assert_eq!(
+        (answer.status, &*answer.problem()),
+        (404, "route-not-found")
+    );
 }

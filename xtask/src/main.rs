@@ -8,7 +8,6 @@
 mod audit;
 mod bench;
 mod interrupt;
-mod schemathesis;
 mod setup;
 mod step;
 mod test;

@@ -35,6 +35,8 @@ enum Task {
     Audit,
     /// Measure the product in both modes and print one table.
     Bench(bench::Arguments),
+    /// Draw what the bench has measured along axes.
+    Charts(bench::chart::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Audit => audit::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Charts(arguments) => bench::chart::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ mod batch;
 mod batch_keys;
 mod bulk;
 mod client;
+mod document;
 mod following;
 mod framing;
 mod idempotency;

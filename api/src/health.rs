@@ -7,13 +7,16 @@ use actix_web::{
     http::{StatusCode, header},
     web::Data,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
     api::Api,
     caller::Caller,
-    problem::Problem,
+    openapi::{Operation, Reply, Tag},
+    problem::{Problem, ProblemType},
     queues,
     reply::{self, Answer},
 };
@@ -23,9 +26,43 @@ use crate::{
 const LONGEST_CHECK: Duration = Duration::from_millis(1_500);
 
 /// How it stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Health {
+    /// `ok`, or `degraded` without the queue.
+    #[schemars(extend("enum" = ["ok", "degraded"]))]
     status: &'static str,
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe_live() -> Operation {
+    Operation::new(Tag::Service, "isAlive", "Whether the process lives").answers(Reply::json::<
+        Health,
+    >(
+        200,
+        "It does.",
+        json!({"status": "ok"}),
+    ))
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe_ready() -> Operation {
+    Operation::new(Tag::Service, "isReady", "Whether the process can serve")
+        .says("Without the queue it can: jobs start later.")
+        .answers(Reply::json::<Health>(
+            200,
+            "It can.",
+            json!({"status": "ok"}),
+        ))
+        .problems([ProblemType::DatabaseUnavailable])
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe_metrics() -> Operation {
+    Operation::new(Tag::Service, "getMetrics", "Metrics for Prometheus").answers(Reply::bytes(
+        200,
+        "The metrics.",
+        "text/plain",
+    ))
 }
 
 /// The process is there.

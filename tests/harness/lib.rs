@@ -10,6 +10,8 @@ pub mod client;
 pub mod database;
 #[cfg(feature = "client")]
 pub mod deployment;
+#[cfg(feature = "document")]
+pub mod document;
 pub mod http_get;
 pub mod port;
 pub mod process;

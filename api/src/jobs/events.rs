@@ -15,6 +15,7 @@ use coatcheck_shared::{
     store::{LogLine, StoreError},
 };
 use serde::Serialize;
+use serde_json::json;
 
 use self::told::{Told, mark_of};
 use super::{
@@ -22,7 +23,13 @@ use super::{
     id_in_path,
     logs::LineView,
 };
-use crate::{api::Api, caller::Caller, problem::Problem, reply::Answer};
+use crate::{
+    api::Api,
+    caller::Caller,
+    openapi::{Operation, Parameter, Reply, Tag, parameter},
+    problem::{Problem, ProblemType},
+    reply::Answer,
+};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -42,6 +49,36 @@ struct ProgressData<'a> {
     attempt: u32,
     #[serde(flatten)]
     progress: &'a Progress,
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let example = concat!(
+        "retry: 1000\n\n",
+        "event: state\nid: 1.running.0.0\n",
+        "data: {\"state\":\"running\",\"attempt\":1,\"max_attempts\":3,\"error\":null}\n\n",
+    );
+    Operation::new(Tag::Jobs, "followJob", "What becomes of a job, as it comes")
+        .says(
+            "Server-sent events: `state`, `progress` and `log`, with JSON as their data. The \
+             stream ends with the job, its last state being the last event. A state that lasted \
+             less than a second may be left out; the last one never is.",
+        )
+        .with([
+            parameter::JOB_ID,
+            Parameter::head(
+                "Last-Event-ID",
+                "The `id` of the last event that has come: the stream goes on behind it. What is \
+                 no such id is ignored.",
+                || json!({"type": "string"}),
+            ),
+        ])
+        .answers(Reply::empty(200, "The events.").or_as::<String>(EVENT_STREAM, json!(example)))
+        .answers(Reply::empty(
+            204,
+            "Nothing is left to tell: do not come back.",
+        ))
+        .problems([ProblemType::JobNotFound, ProblemType::Overloaded])
 }
 
 /// Sends the events of a job until it has ended.

@@ -6,8 +6,22 @@ use super::view::KeyView;
 use crate::{
     api::Api,
     caller::Caller,
+    openapi::{Operation, Reply, Tag, field, parameter},
+    problem::ProblemType,
     reply::{self, Answer},
 };
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    Operation::new(Tag::Keys, "getKey", "A key, without its secret")
+        .with([super::KEY_ID, parameter::IF_NONE_MATCH])
+        .answers(
+            Reply::json::<KeyView<'_>>(200, "The key.", super::example())
+                .always([field::ETAG, field::VARY]),
+        )
+        .answers(Reply::not_modified())
+        .problems([ProblemType::KeyNotFound])
+}
 
 /// Shows a key.
 pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {

@@ -27,7 +27,8 @@ static DOCUMENT: OnceLock<Document> = OnceLock::new();
 pub struct Client {
     base: String,
     http: reqwest::Client,
-    document: &'static Document,
+    /// None for a worker, whose own health is no part of the API.
+    document: Option<&'static Document>,
 }
 
 /// An answer, read to its end.
@@ -75,7 +76,7 @@ impl Client {
                 .no_proxy()
                 .timeout(ANSWER_LIMIT)
                 .build()?,
-            document: document_of(address)?,
+            document: Some(document_of(address)?),
         })
     }
 
@@ -86,6 +87,15 @@ impl Client {
             base: format!("http://{address}"),
             http: self.http.clone(),
             document: self.document,
+        }
+    }
+
+    /// The same connections, to a worker: what it answers of its health is in no document.
+    #[must_use]
+    pub fn at_worker(&self, address: SocketAddr) -> Self {
+        Self {
+            document: None,
+            ..self.at(address)
         }
     }
 
@@ -139,6 +149,9 @@ impl Client {
         headers: &reqwest::header::HeaderMap,
         body: Option<&[u8]>,
     ) -> Result<()> {
+        let Some(document) = self.document else {
+            return Ok(());
+        };
         let headers: Vec<(String, String)> = headers
             .iter()
             .map(|(name, value)| {
@@ -146,7 +159,7 @@ impl Client {
                 (name.to_string(), value.into_owned())
             })
             .collect();
-        self.document.check(&Exchange {
+        document.check(&Exchange {
             request: Some((method, target)),
             status,
             headers: &headers,

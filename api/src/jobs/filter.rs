@@ -21,9 +21,9 @@ const MOST_VALUES: usize = 100;
 
 /// The parameters, described.
 pub(super) const PARAMETERS: [Parameter; 6] = [
-    Parameter::query("state", "In one of these states.", || values::<State>()),
-    Parameter::query("kind", "Of one of these kinds.", || values::<KindName>()),
-    Parameter::query("queue", "In one of these queues.", || values::<QueueName>()),
+    Parameter::query("state", "In one of these states.", values::<State>),
+    Parameter::query("kind", "Of one of these kinds.", values::<KindName>),
+    Parameter::query("queue", "In one of these queues.", values::<QueueName>),
     Parameter::query(
         "created_after",
         "Submitted after this time.",

@@ -28,7 +28,7 @@ use crate::{
 
 /// How long something has to run before it is held to be harmless.
 const PROBATION: Duration = Duration::from_secs(10);
-/// How long suspects have the process to themselves before other jobs have a turn as long.
+/// How long suspects have the process to themselves before other jobs have their turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How many suspects run side by side at first. While none of them kills the process, twice as
 /// many do the next time: most workers die of something else.

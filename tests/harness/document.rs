@@ -179,6 +179,12 @@ impl Document {
 
     fn check_body(&self, schema: &str, exchange: &Exchange<'_>, body: &[u8]) -> Result<()> {
         let media_type = exchange.media_type();
+        if media_type == "text/event-stream" {
+            let events = events_of(std::str::from_utf8(body)?);
+            return events
+                .iter()
+                .try_for_each(|event| self.check_value(schema, event));
+        }
         let value = if media_type.ends_with("json") && !media_type.ends_with("ndjson") {
             serde_json::from_slice(body)?
         } else {
@@ -245,6 +251,22 @@ fn require_field(exchange: &Exchange<'_>, name: &str) -> Result<()> {
         Some(_) => Ok(()),
         None => Err(format!("the field {name} is missing").into()),
     }
+}
+
+/// The events of a whole stream, each as the object of its fields; what has no data is none.
+fn events_of(stream: &str) -> Vec<Value> {
+    stream
+        .split("\n\n")
+        .map(|event| {
+            event
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_owned(), Value::from(value)))
+                .collect::<serde_json::Map<_, _>>()
+        })
+        .filter(|event| event.contains_key("data"))
+        .map(Value::Object)
+        .collect()
 }
 
 /// A JSON pointer as the fragment of a URL, which has no braces.

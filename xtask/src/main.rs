@@ -8,6 +8,7 @@
 mod audit;
 mod bench;
 mod interrupt;
+mod schemathesis;
 mod setup;
 mod step;
 mod test;

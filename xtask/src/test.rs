@@ -10,7 +10,7 @@ use coatcheck_tests::{
 use tempfile::TempDir;
 
 use crate::{
-    Result, audit, setup,
+    Result, audit, schemathesis, setup,
     step::Steps,
     workspace::{cargo, metadata},
 };
@@ -54,6 +54,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     servers.tell(&mut tests)?;
     steps.command("tests, in both modes", &mut tests)?;
     drop(servers);
+    if arguments.filters.is_empty() {
+        let target = metadata()?.target_directory;
+        steps.step("the document, by Schemathesis", || {
+            schemathesis::run(&target)
+        })?;
+    }
     steps.report();
     Ok(())
 }

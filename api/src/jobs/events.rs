@@ -14,6 +14,7 @@ use coatcheck_shared::{
     job::{Failure, Job, JobId, Progress, State, Tenant},
     store::{LogLine, StoreError},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -51,13 +52,28 @@ struct ProgressData<'a> {
     progress: &'a Progress,
 }
 
+/// One event of the stream as it is documented; [`Events::tell`] is what writes it.
+#[derive(JsonSchema)]
+#[schemars(rename = "Event")]
+#[expect(dead_code, reason = "for its schema alone")]
+struct EventBody {
+    /// What it tells of.
+    #[schemars(extend("enum" = ["state", "progress", "log"]))]
+    event: String,
+    /// Where the client is with it, for `Last-Event-ID`.
+    id: String,
+    /// JSON; that of a `state` names the state.
+    #[schemars(extend("contentMediaType" = "application/json"))]
+    data: String,
+}
+
 /// What this endpoint says of itself.
 pub(crate) fn describe() -> Operation {
-    let example = concat!(
-        "retry: 1000\n\n",
-        "event: state\nid: 1.running.0.0\n",
-        "data: {\"state\":\"running\",\"attempt\":1,\"max_attempts\":3,\"error\":null}\n\n",
-    );
+    let example = json!({
+        "event": "state",
+        "id": "1.running.0.0",
+        "data": r#"{"state":"running","attempt":1,"max_attempts":3,"error":null}"#,
+    });
     Operation::new(Tag::Jobs, "followJob", "What becomes of a job, as it comes")
         .says(
             "Server-sent events: `state`, `progress` and `log`, with JSON as their data. The \
@@ -73,7 +89,7 @@ pub(crate) fn describe() -> Operation {
                 || json!({"type": "string"}),
             ),
         ])
-        .answers(Reply::empty(200, "The events.").or_as::<String>(EVENT_STREAM, json!(example)))
+        .answers(Reply::empty(200, "The events.").or_as::<EventBody>(EVENT_STREAM, example))
         .answers(Reply::empty(
             204,
             "Nothing is left to tell: do not come back.",

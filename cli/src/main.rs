@@ -5,6 +5,7 @@ mod client;
 mod failure;
 mod file_limit;
 mod greeting;
+mod health;
 mod load;
 mod roles;
 mod shutdown;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Keys(arguments)) => {
             roles::play(|process| roles::keys::run(process, arguments))
         }
+        Some(Command::Health(arguments)) => health::run(&arguments),
         Some(Command::Submit(arguments)) => client::submit::run(&arguments),
         Some(Command::Get(arguments)) => client::get::run(&arguments),
         Some(Command::Wait(arguments)) => client::wait::run(&arguments),

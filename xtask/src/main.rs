@@ -7,6 +7,7 @@
 
 mod audit;
 mod bench;
+mod compose;
 mod interrupt;
 mod setup;
 mod step;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Arguments),
     /// Check the licences and the sources of all dependencies, offline.
     Audit,
+    /// Bring docker-compose.yml up on a real engine, harm it, and show that nothing is lost.
+    ComposeTest(compose::Arguments),
     /// Measure the product in both modes and print one table.
     Bench(bench::Arguments),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = interrupt::listen().and_then(|()| match arguments.task {
         Task::Test(arguments) => test::run(&arguments),
         Task::Audit => audit::run(),
+        Task::ComposeTest(arguments) => compose::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
     });
     match outcome {

@@ -115,6 +115,7 @@ impl Settings {
             1.0,
             f64::from(u32::MAX),
         );
+        range("limits.last_call_s", self.limits.last_call_s, 0.0, 60.0);
         range(
             "limits.rate_per_s",
             self.limits.rate_per_s,
@@ -189,6 +190,7 @@ mod tests {
              store.committers = 0\n\
              limits.queue_depth = 0\n\
              limits.rate_per_s = -1\n\
+             limits.last_call_s = 61\n\
              commands.x.program = \"ls\"",
         )
         .unwrap_err()
@@ -200,6 +202,7 @@ mod tests {
             "store.committers",
             "limits.queue_depth is 0",
             "limits.rate_per_s is -1, it goes from 0",
+            "limits.last_call_s is 61, it goes from 0 to 60",
             "commands.x.program",
         ] {
             assert!(error.contains(part), "{part}: {error}");

@@ -11,6 +11,7 @@ mod running;
 mod streaming;
 mod submitting;
 
+pub(super) use fixture::empty_postgres;
 use fixture::{Fixture, postgres, sqlite};
 
 /// Makes a test of each case for each dialect.

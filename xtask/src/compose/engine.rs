@@ -54,6 +54,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The repository's folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Has the images made that the files name, where they cannot be fetched.
     pub(super) fn fetch_images(&self) -> Result<()> {
         let Some(script) = &self.script else {

@@ -8,6 +8,7 @@ mod stream;
 mod table;
 mod trials;
 mod verdict;
+mod watching;
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let stack = Stack::new()?;
     let mut table = Table::default();
     let outcome = stack.build(&mut table).and_then(|()| {
+        watching::check(&stack, engine.root(), &mut table)?;
         let trial = Trial::begin(&stack, &mut table)?;
         trial.all()
     });

@@ -104,7 +104,7 @@ async fn health_is_asked_by_the_program_itself(mode: Mode) {
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("nobody listens"), "{said}");
 
-    let submission = json!({"kind": "sleep", "payload": {"ms": 5_000}});
+    let submission = json!({"kind": "sleep", "payload": {"ms": 20_000}});
     let id = client.submit(&submission).await.unwrap();
     client.wait_for(&id, &["running"], SOON).await.unwrap();
     let worker = &mut deployment.workers()[0];

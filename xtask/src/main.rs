@@ -38,6 +38,8 @@ enum Task {
     ComposeTest(compose::Arguments),
     /// Measure the product in both modes and print one table.
     Bench(bench::Arguments),
+    /// Draw what the bench has measured along axes.
+    Charts(bench::chart::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::Audit => audit::run(),
         Task::ComposeTest(arguments) => compose::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Charts(arguments) => bench::chart::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,10 @@
 //! The store in Postgres, for any number of API and worker processes.
 
+mod census;
 mod chunks;
 mod client_moves;
 mod deletion;
+mod facts;
 mod inserts;
 mod jobs;
 mod keeping;
@@ -21,7 +23,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{StoreError, deadline};
+pub use self::facts::PostgresFacts;
+use super::{PoolUse, StoreError, deadline};
 
 /// The schema, step by step.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -42,6 +45,13 @@ pub struct PostgresStore {
     reader: PgPool,
     writer: PgPool,
     deadline: Duration,
+}
+
+impl super::Store for PostgresStore {
+    fn connections(&self) -> Vec<PoolUse> {
+        // The reader is the same pool.
+        vec![PoolUse::of("all", &self.writer)]
+    }
 }
 
 impl PostgresStore {

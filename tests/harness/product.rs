@@ -162,6 +162,14 @@ impl Product {
         self.process.signal(Signal::SIGTERM)
     }
 
+    /// Whether it has ended, by itself or otherwise.
+    ///
+    /// # Errors
+    /// Where the system cannot say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.exit_status()?.is_some())
+    }
+
     /// How it ended.
     ///
     /// # Errors

@@ -238,7 +238,14 @@ impl Shared {
             }
         }
         self.move_throwaways().await;
-        for path in ["/v1/jobs", "/v1/kinds", "/v1/queues", "/v1/keys", "/readyz", "/metrics"] {
+        for path in [
+            "/v1/jobs",
+            "/v1/kinds",
+            "/v1/queues",
+            "/v1/keys",
+            "/readyz",
+            "/metrics",
+        ] {
             self.ask(Method::GET, path, None).await;
         }
         let key = json!({"tenant": "default", "scopes": ["jobs:read"]});

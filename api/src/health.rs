@@ -70,9 +70,13 @@ pub(crate) async fn live() -> Answer {
     reply::json(StatusCode::OK, &Health { status: "ok" })
 }
 
-/// The process can serve: it can where the database answers. Without the queue it is slower to
-/// start jobs, and `degraded`.
+/// The process can serve: it can where the database answers, until it is told to end. Without the
+/// queue it is slower to start jobs, and `degraded`.
 pub(crate) async fn ready(api: Data<Api>) -> Answer {
+    if api.draining.is_cancelled() {
+        let detail = "This process ends: what it has accepted is answered.";
+        return Err(Problem::new(ProblemType::ShuttingDown, detail).retry_after(1));
+    }
     let (store, queue) = tokio::join!(
         timeout(LONGEST_CHECK, api.store.now()),
         timeout(LONGEST_CHECK, api.queue.ping()),

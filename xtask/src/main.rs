@@ -7,6 +7,7 @@
 
 mod audit;
 mod bench;
+mod compose;
 mod interrupt;
 mod schemathesis;
 mod setup;
@@ -34,6 +35,8 @@ enum Task {
     Test(test::Arguments),
     /// Check the licences and the sources of all dependencies, offline.
     Audit,
+    /// Bring docker-compose.yml up on a real engine, harm it, and show that nothing is lost.
+    ComposeTest(compose::Arguments),
     /// Measure the product in both modes and print one table.
     Bench(bench::Arguments),
     /// Draw what the bench has measured along axes.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = interrupt::listen().and_then(|()| match arguments.task {
         Task::Test(arguments) => test::run(&arguments),
         Task::Audit => audit::run(),
+        Task::ComposeTest(arguments) => compose::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Charts(arguments) => bench::chart::run(&arguments),
     });

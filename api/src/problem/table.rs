@@ -117,6 +117,8 @@ problem_types! {
         "The database cannot be reached or did not answer in time. Try again after Retry-After. A submission may have been stored though its answer was lost: retry it with the same Idempotency-Key.";
     QueueFull = 503, "queue-full", "Too many jobs wait in this queue",
         "As many jobs wait in the queue as the server lets wait (limits.queue_depth). Nothing was stored. Try again after Retry-After, with the same Idempotency-Key.";
+    ShuttingDown = 503, "shutting-down", "The server is about to end",
+        "The process was told to end. It still answers, but whoever chooses between several should choose another.";
     Overloaded = 503, "overloaded", "The server is at its limit",
         "The server holds as much as it may at once: connections (limits.connections), bodies, or answers that follow a job. Nothing was stored. Try again after Retry-After.";
     VersionNotSupported = 505, "version-not-supported", "The version of HTTP is not spoken here",

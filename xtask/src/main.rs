@@ -7,7 +7,9 @@
 
 mod audit;
 mod bench;
+mod faults;
 mod interrupt;
+mod mutant;
 mod setup;
 mod step;
 mod test;
@@ -35,6 +37,8 @@ enum Task {
     Audit,
     /// Measure the product in both modes and print one table.
     Bench(bench::Arguments),
+    /// Harm the product while clients use it, and print what it has kept of its promises.
+    Faults(faults::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Audit => audit::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Faults(arguments) => faults::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use coatcheck_tests::{
 use tempfile::TempDir;
 
 use crate::{
-    Result, audit, setup,
+    Result, audit, faults, setup,
     step::Steps,
     workspace::{cargo, metadata},
 };
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 /// Every build takes everything: another selection of packages or targets would give the
 /// dependencies other features, and compile them all again.
-const EVERYTHING: [&str; 3] = ["--workspace", "--all-targets", "--locked"];
+pub(crate) const EVERYTHING: [&str; 3] = ["--workspace", "--all-targets", "--locked"];
 
 /// Runs every step; the first that fails ends it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -48,6 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     servers.tell(&mut tests)?;
     steps.command("tests, in both modes", &mut tests)?;
     drop(servers);
+    if arguments.filters.is_empty() {
+        steps.step("faults, a short run", faults::short_run)?;
+    }
     steps.report();
     Ok(())
 }

@@ -69,6 +69,8 @@ pub(crate) enum Fault {
     AnswersLost,
     /// What some processes ask of the database is lost.
     RequestsLost,
+    /// Every connection to the servers is half-open for good; new ones can be made.
+    HalfOpen,
     /// The APIs are cut off from Redis.
     ApiRedisCut,
     /// Everything takes longer on its way to and from the database.
@@ -166,6 +168,7 @@ impl Fault {
             Self::DatabaseSilent => network::silence_database(world, rng).await,
             Self::AnswersLost => network::lose_answers(world, rng).await,
             Self::RequestsLost => network::lose_requests(world, rng).await,
+            Self::HalfOpen => network::forget(world, rng).await,
             Self::ApiRedisCut => network::cut_redis(world, rng).await,
             Self::SlowDatabase => network::slow_database(world, rng).await,
             Self::SlowRedis => network::slow_redis(world, rng).await,

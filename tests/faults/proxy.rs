@@ -17,6 +17,9 @@ use tokio::{
 /// How much is passed on at a time.
 const PIECE: usize = 16 * 1024;
 
+/// For how long a forgotten connection stays open, both sides hearing nothing.
+const FORGOTTEN_FOR: Duration = Duration::from_secs(600);
+
 /// What becomes of what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -27,6 +30,9 @@ pub(crate) enum Line {
     /// Nothing arrives either way, and nobody is told: half-open. What is sent meanwhile arrives
     /// once the line is open again, late, as TCP does it.
     Silent,
+    /// Nothing passes over the connections that there are, ever again, and nobody is told: what a
+    /// firewall does that has forgotten them. New ones pass.
+    Forgotten,
     /// What the process sends does not arrive.
     RequestsLost,
     /// What the server answers does not arrive: the lost reply to a COMMIT.
@@ -85,8 +91,10 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass(client: TcpStream, server: SocketAddr, line: watch::Receiver<Line>) {
+async fn pass(client: TcpStream, server: SocketAddr, mut line: watch::Receiver<Line>) {
+    let born_into = *line.borrow_and_update();
     let mut until_cut = line.clone();
+    let mut until_forgotten = line.clone();
     let connection = async {
         let mut connecting = line.clone();
         connecting
@@ -107,9 +115,16 @@ async fn pass(client: TcpStream, server: SocketAddr, line: watch::Receiver<Line>
         });
         tokio::join!(requests, answers);
     };
+    // Where it is forgotten, its sockets live on in here, unread.
+    let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        () = connection => {}
+        () = &mut connection => {}
         _ = until_cut.wait_for(|line| *line == Line::Cut) => {}
+        _ = until_forgotten.wait_for(|line| *line == Line::Forgotten),
+            if born_into != Line::Forgotten =>
+        {
+            sleep(FORGOTTEN_FOR).await;
+        }
     }
 }
 
@@ -196,6 +211,21 @@ mod tests {
         proxy.set(Line::Cut);
         assert!(timeout(SOON, answer(&mut stream)).await.unwrap().is_err());
         proxy.set(Line::Open);
+        let mut forgotten = TcpStream::connect(proxy.address()).await.unwrap();
+        forgotten.write_u8(3).await.unwrap();
+        assert_eq!(
+            timeout(SOON, answer(&mut forgotten))
+                .await
+                .unwrap()
+                .unwrap(),
+            3
+        );
+        proxy.set(Line::Forgotten);
+        sleep(A_WHILE).await;
+        forgotten.write_u8(3).await.unwrap();
+        assert!(timeout(A_WHILE, answer(&mut forgotten)).await.is_err());
+        proxy.set(Line::Open);
+        assert!(timeout(A_WHILE, answer(&mut forgotten)).await.is_err());
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_u8(3).await.unwrap();
         assert_eq!(

@@ -100,3 +100,17 @@ pub(crate) async fn slow_redis(world: &mut World, rng: &mut StdRng) -> Result<Ve
     }
     Ok(Vec::new())
 }
+
+/// A firewall that starts anew knows none of the connections that there are.
+pub(crate) async fn forget(world: &mut World, rng: &mut StdRng) -> Result<Vec<String>> {
+    for member in world.members() {
+        member.database.set(Line::Forgotten);
+        member.queue.set(Line::Forgotten);
+    }
+    pause(rng, 300, 1_500).await;
+    for member in world.members() {
+        member.database.set(Line::Open);
+        member.queue.set(Line::Open);
+    }
+    Ok(Vec::new())
+}

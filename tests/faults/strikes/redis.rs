@@ -14,14 +14,17 @@ use crate::{
     world::World,
 };
 
-/// Makes every hint five of it.
-const REPEAT: &str = "\
+/// Makes every hint that waits five of it, unless there are many already.
+const REPEAT_WAITING: &str = "\
     for _, key in ipairs(redis.call('KEYS', 'coatcheck:{*')) do \
-      if redis.call('TYPE', key).ok == 'list' then \
+      if redis.call('TYPE', key).ok == 'list' and redis.call('LLEN', key) < 1000 then \
         local hints = redis.call('LRANGE', key, 0, -1) \
         for _ = 1, 4 do for _, hint in ipairs(hints) do redis.call('RPUSH', key, hint) end end \
       end \
-    end \
+    end";
+
+/// Pushes five hints of each of these jobs, whatever has become of it.
+const REPEAT_KNOWN: &str = "\
     for _, id in ipairs(ARGV) do \
       local hint = id:gsub('-', ''):gsub('..', function(byte) \
         return string.char(tonumber(byte, 16)) end) \
@@ -81,12 +84,16 @@ pub(crate) async fn restore_stale(world: &mut World, rng: &mut StdRng) -> Result
 
 pub(crate) async fn repeat(world: &mut World, recorder: &Recorder) -> Result<Vec<String>> {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(800) {
+    while begun.elapsed() < Duration::from_millis(1_000) {
         let known = recorder.known();
-        let mut command = vec!["EVAL", REPEAT, "0"];
+        let mut command = vec!["EVAL", REPEAT_KNOWN, "0"];
         command.extend(known.iter().rev().take(20).map(|job| job.id.as_str()));
-        block_in_place(|| world.redis.command(&command))?;
-        sleep(Duration::from_millis(20)).await;
+        block_in_place(|| -> Result<()> {
+            world.redis.command(&["EVAL", REPEAT_WAITING, "0"])?;
+            world.redis.command(&command)?;
+            Ok(())
+        })?;
+        sleep(Duration::from_millis(50)).await;
     }
     Ok(Vec::new())
 }

@@ -9,17 +9,19 @@ mod keeping;
 mod moves;
 mod reads;
 mod runs;
+mod transaction;
 mod uniqueness;
 
 use std::{future::Future, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
-    ConnectOptions, PgPool, Postgres, Transaction,
+    ConnectOptions, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use self::transaction::Transaction;
 use super::{StoreError, deadline};
 
 /// The schema, step by step.
@@ -89,8 +91,8 @@ impl PostgresStore {
         super::schema::check(&MIGRATIONS, applied)
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.writer.begin().await?)
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        Transaction::begin(&self.writer).await
     }
 
     /// Asks within the deadline, and once more where the connection turns out to be dead. Every

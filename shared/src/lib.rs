@@ -12,4 +12,6 @@ pub mod queue;
 pub mod settings;
 pub mod signal;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod test_proxy;
 pub mod timestamp;

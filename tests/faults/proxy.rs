@@ -17,8 +17,9 @@ use tokio::{
 /// How much is passed on at a time.
 const PIECE: usize = 16 * 1024;
 
-/// For how long a forgotten connection stays open, both sides hearing nothing.
-const FORGOTTEN_FOR: Duration = Duration::from_secs(600);
+/// For how long a forgotten connection stays open, both sides hearing nothing: for longer than a
+/// round may take to recover.
+const FORGOTTEN_FOR: Duration = Duration::from_secs(60);
 
 /// What becomes of what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,7 +73,7 @@ impl World {
         };
         // Few enough connections to eat, and a log small enough for a small disk.
         let settings = [
-            "max_connections=90",
+            "max_connections=200",
             "min_wal_size=32MB",
             "max_wal_size=64MB",
         ];

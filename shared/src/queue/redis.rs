@@ -238,8 +238,6 @@ fn id(bytes: &[u8]) -> Option<JobId> {
 }
 
 #[cfg(test)]
-pub(crate) mod test_proxy;
-#[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod chunks;
 mod client_moves;
 mod deletion;
+mod given_up;
 mod inserts;
 mod jobs;
 mod keeping;
@@ -12,7 +13,7 @@ mod runs;
 mod transaction;
 mod uniqueness;
 
-use std::{future::Future, str::FromStr, time::Duration};
+use std::{future::Future, pin::pin, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
@@ -21,7 +22,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use self::transaction::Transaction;
+use self::{given_up::GivenUp, transaction::Transaction};
 use super::{StoreError, deadline};
 
 /// The schema, step by step.
@@ -43,6 +44,7 @@ pub struct PostgresStore {
     reader: PgPool,
     writer: PgPool,
     deadline: Duration,
+    given_up: GivenUp,
 }
 
 impl PostgresStore {
@@ -58,17 +60,24 @@ impl PostgresStore {
             .application_name("coatcheck")
             .options([("statement_timeout", statement_limit.as_str())])
             .disable_statement_logging();
+        let (given_up, deadline) = (GivenUp::never(), settings.deadline);
+        let looked_at = given_up.clone();
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.deadline)
             // Asking each time whether the connection is alive would double the round trips; a
             // dead one is found by its error, and every verb is tried twice.
             .test_before_acquire(false)
+            .after_release(move |connection, _| {
+                let looked_at = looked_at.clone();
+                Box::pin(async move { looked_at.is_usable(connection, deadline).await })
+            })
             .connect_lazy_with(options);
         Ok(Self {
             reader: pool.clone(),
             writer: pool,
-            deadline: settings.deadline,
+            deadline,
+            given_up,
         })
     }
 
@@ -106,10 +115,17 @@ impl PostgresStore {
         Asked: Future<Output = Result<T, StoreError>> + Send,
     {
         deadline::within(self.deadline, operation, async {
-            match ask().await {
-                Err(error) if error.is_unavailable() => ask().await,
-                answer => answer,
-            }
+            let mut answer = pin!(async {
+                match ask().await {
+                    Err(error) if error.is_unavailable() => ask().await,
+                    answer => answer,
+                }
+            });
+            // After what it is about, so that it is dropped before the connection is.
+            let question = self.given_up.question();
+            let answer = answer.as_mut().await;
+            question.answered();
+            answer
         })
         .await
     }

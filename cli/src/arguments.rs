@@ -120,6 +120,9 @@ pub(crate) enum Command {
     /// latency from the scheduled moment, so that a stall of the server shows in every job that
     /// it made wait.
     Load(Box<LoadArguments>),
+    /// List the points at which COATCHECK_FAILPOINTS can make this program crash, fail or dawdle.
+    #[cfg(feature = "failure-points")]
+    FailurePoints,
 }
 
 #[cfg(test)]

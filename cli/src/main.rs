@@ -3,6 +3,8 @@
 mod arguments;
 mod client;
 mod failure;
+#[cfg(feature = "failure-points")]
+mod failure_points;
 mod file_limit;
 mod greeting;
 mod load;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         Some(Command::Retry(arguments)) => client::moves::retry(&arguments),
         Some(Command::Logs(arguments)) => client::logs::run(&arguments),
         Some(Command::Load(arguments)) => load::run(&arguments),
+        #[cfg(feature = "failure-points")]
+        Some(Command::FailurePoints) => failure_points::list(),
     };
     outcome.unwrap_or_else(|failure| failure.report())
 }

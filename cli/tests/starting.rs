@@ -219,6 +219,21 @@ fn a_wrong_setting_is_named_on_one_line() {
 }
 
 #[test]
+fn failure_points_are_refused_where_there_are_none_and_where_they_are_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = if cfg!(feature = "failure-points") {
+        "there is no such point"
+    } else {
+        "this program has no failure points"
+    };
+    let variables = [("COATCHECK_FAILPOINTS", "store.instert.after=crash")];
+    let (status, line) = refusal(coatcheck(folder.path(), &[], &variables));
+    assert_eq!(status, Some(2), "{line}");
+    assert!(line.contains("COATCHECK_FAILPOINTS"), "{line}");
+    assert!(line.contains(told), "{line}");
+}
+
+#[test]
 fn a_wrong_setting_in_a_file_is_named_with_the_file() {
     let folder = tempfile::tempdir().unwrap();
     for (text, named) in [

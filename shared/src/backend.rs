@@ -8,6 +8,8 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
+#[cfg(feature = "failure-points")]
+use crate::failure_points;
 use crate::{
     clock::SynchronisedClock,
     queue::{Queue, QueueError, in_process::InProcessQueue, redis::RedisQueue},
@@ -112,6 +114,11 @@ impl Backend {
                 )
             }
         };
+        #[cfg(feature = "failure-points")]
+        let (queue, signals) = (
+            failure_points::around_queue(queue),
+            failure_points::around_signals(signals),
+        );
         Ok(Self {
             store,
             queue,
@@ -142,10 +149,13 @@ impl Backend {
 /// # Errors
 /// Where the database cannot be used.
 pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, BackendError> {
-    Ok(match Database::of(settings) {
+    let store: Arc<dyn Store> = match Database::of(settings) {
         Database::Postgres(url) => Arc::new(open_postgres(settings, url).await?),
         Database::Sqlite(path) => Arc::new(open_sqlite(settings, path).await?),
-    })
+    };
+    #[cfg(feature = "failure-points")]
+    let store = failure_points::around_store(store);
+    Ok(store)
 }
 
 /// Brings the database's schema up to this program's.

@@ -6,6 +6,8 @@
 pub mod api_key;
 pub mod backend;
 pub mod clock;
+#[cfg(feature = "failure-points")]
+pub mod failure_points;
 pub mod job;
 pub mod kind;
 pub mod queue;

@@ -9,6 +9,8 @@ mod claimer;
 pub mod context;
 mod ending;
 mod executor;
+#[cfg(feature = "failure-points")]
+mod failing;
 mod finisher;
 pub mod handler;
 pub mod handlers;

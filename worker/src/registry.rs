@@ -78,6 +78,16 @@ impl Registry {
         Ok(self)
     }
 
+    /// With this process's failure points around every handler that is registered so far.
+    #[cfg(feature = "failure-points")]
+    #[must_use]
+    pub fn with_failure_points(mut self) -> Self {
+        for (_, handler) in Arc::make_mut(&mut self.handlers).values_mut() {
+            *handler = crate::failing::around(handler.clone());
+        }
+        self
+    }
+
     /// The kinds that it can run.
     pub fn definitions(&self) -> Vec<KindDefinition> {
         self.handlers

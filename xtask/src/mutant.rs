@@ -12,6 +12,7 @@ use std::{
 use crate::{
     Result,
     step::succeed,
+    test::EVERYTHING,
     workspace::{cargo, metadata},
 };
 
@@ -73,8 +74,8 @@ pub(crate) fn build(name: &str) -> Result<PathBuf> {
     succeed(
         cargo()
             .current_dir(&copy)
-            .args(["build", "--workspace", "--all-targets", "--locked"])
-            .arg("--features=coatcheck/failure-points")
+            .arg("build")
+            .args(EVERYTHING)
             .env("CARGO_TARGET_DIR", &target),
     )?;
     let binary = target.join(format!("coatcheck-without-{name}"));

@@ -98,6 +98,8 @@ fn server_of(url: &SecretString) -> Option<String> {
 fn new_worker(backend: Backend, settings: &Settings) -> Result<Worker, Failure> {
     let registry = coatcheck_worker::handlers::builtin(settings)
         .map_err(|error| Failure::caused_by("the worker cannot start", &error))?;
+    #[cfg(feature = "failure-points")]
+    let registry = registry.with_failure_points();
     Ok(Worker::new(backend, registry, settings, worker_name()))
 }
 

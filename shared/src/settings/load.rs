@@ -23,8 +23,8 @@ pub enum SettingsError {
 /// What the variables of all other settings begin with.
 pub(super) const PREFIX: &str = "COATCHECK_";
 
-/// The variables that are about the settings, or a client's, and no settings themselves.
-const NOT_SETTINGS: [&str; 3] = ["CONFIG", "URL", "KEY"];
+/// The variables that are about the settings, a client's or a test's, and no settings themselves.
+const NOT_SETTINGS: [&str; 4] = ["CONFIG", "URL", "KEY", "FAILPOINTS"];
 
 /// The settings whose variables have no prefix, by the custom of the field.
 pub(super) const ADDRESSES: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
@@ -42,6 +42,7 @@ const VERBATIM: [(&str, &str); 3] = [
 /// # Errors
 /// With the name of each setting that is wrong, its value, and what would be right.
 pub fn load() -> Result<Settings, SettingsError> {
+    check_failure_points().map_err(|error| SettingsError::Wrong(vec![error]))?;
     let file = std::env::var("COATCHECK_CONFIG").ok();
     if let Some(file) = &file
         && !Path::new(file).is_file()
@@ -69,6 +70,26 @@ pub fn load() -> Result<Settings, SettingsError> {
     }
     let variables = variables.into_iter().map(|(name, _)| name).collect();
     read(&figment, &Sources { variables, file })
+}
+
+/// What is meant to break a test's process must not go unnoticed.
+#[cfg(feature = "failure-points")]
+fn check_failure_points() -> Result<(), String> {
+    let points = crate::failure_points::of_this_process();
+    points.map(drop).map_err(|error| error.to_string())
+}
+
+/// A program without failure points that is told to use them would seem to pass every test.
+#[cfg(not(feature = "failure-points"))]
+fn check_failure_points() -> Result<(), String> {
+    if is_filled("COATCHECK_FAILPOINTS") {
+        return Err(
+            "COATCHECK_FAILPOINTS is set, and this program has no failure points: they come with \
+             `cargo build --features failure-points`"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// The defaults with a TOML text over them.

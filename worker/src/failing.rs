@@ -1,0 +1,36 @@
+//! Handlers that fail where they are told to: see [`coatcheck_shared::failure_points`].
+
+use std::sync::Arc;
+
+use coatcheck_shared::{
+    failure_points::{self, FailurePoints},
+    job::{ClaimedJob, JobResult},
+};
+use futures::future::{BoxFuture, FutureExt};
+
+use crate::{HandlerError, JobContext, registry::ErasedHandler};
+
+struct FailingHandler {
+    handler: Arc<dyn ErasedHandler>,
+    points: Arc<FailurePoints>,
+}
+
+/// A handler with this process's failure points around it.
+pub(crate) fn around(handler: Arc<dyn ErasedHandler>) -> Arc<dyn ErasedHandler> {
+    // What cannot be read has stopped the start.
+    match failure_points::of_this_process() {
+        Ok(Some(points)) => Arc::new(FailingHandler { handler, points }),
+        _ => handler,
+    }
+}
+
+impl ErasedHandler for FailingHandler {
+    fn run<'a>(
+        &'a self,
+        job: &'a ClaimedJob,
+        context: &'a JobContext,
+    ) -> BoxFuture<'a, Result<JobResult, HandlerError>> {
+        let run = self.handler.run(job, context);
+        self.points.around(failure_points::RUN, run).boxed()
+    }
+}

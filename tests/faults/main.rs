@@ -38,9 +38,9 @@ use self::{fault::Fault, machine::Machine, runner::Run, scenarios::Scenario};
     about = "Harms Coatcheck while clients use it, and says what it has kept of its promises."
 )]
 struct Arguments {
-    /// How many rounds; one fault each, in turn.
-    #[arg(long, default_value_t = 60)]
-    rounds: u64,
+    /// How many rounds; one fault each, in turn. Each fault once where it is not said.
+    #[arg(long)]
+    rounds: Option<u64>,
     /// What the first round is made from; each further one from the next number. Random where it
     /// is not said.
     #[arg(long)]
@@ -85,7 +85,8 @@ async fn run(arguments: Arguments) -> Result<bool> {
         .seed
         .unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("seed {seed}");
-    let run = Run::new(binary, machine, seed, arguments.rounds);
+    let rounds = arguments.rounds.unwrap_or(faults.len() as u64);
+    let run = Run::new(binary, machine, seed, rounds);
     let mut is_well = true;
     if !faults.is_empty() {
         let outcomes = run.rounds(&faults, arguments.worlds.max(1)).await;

@@ -4,13 +4,16 @@
 //! Its only sources are what clients asked and were answered, what the programs noted that really
 //! ran, and one reading of all jobs in the end.
 
+mod facts;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     time::Duration,
 };
 
-use super::history::{Answer, Exchange, Execution, History, JobSeen, Request};
+use self::facts::{Facts, looks};
+use super::history::{Answer, Exchange, Execution, History, Request};
 
 /// How exact a program's note of the time is: the kernel counts uptime in hundredths.
 const GRAIN: Duration = Duration::from_millis(30);
@@ -130,72 +133,6 @@ impl Found {
     }
 }
 
-/// The history, by job.
-struct Facts<'a> {
-    history: &'a History,
-    by_job: BTreeMap<&'a str, Vec<&'a Exchange>>,
-    executions: BTreeMap<&'a str, Vec<&'a Execution>>,
-    jobs: BTreeMap<&'a str, &'a JobSeen>,
-    /// When each id was first acknowledged.
-    acknowledged: BTreeMap<&'a str, Duration>,
-}
-
-impl<'a> Facts<'a> {
-    fn of(history: &'a History) -> Self {
-        let mut facts = Self {
-            history,
-            by_job: BTreeMap::new(),
-            executions: BTreeMap::new(),
-            jobs: history
-                .jobs
-                .iter()
-                .map(|job| (job.id.as_str(), job))
-                .collect(),
-            acknowledged: BTreeMap::new(),
-        };
-        for exchange in &history.exchanges {
-            if let Some(job) = exchange.request.job() {
-                facts.by_job.entry(job).or_default().push(exchange);
-            } else if let (Some(200 | 202), Some(job)) =
-                (exchange.answer.status(), exchange.answer.job())
-            {
-                let at = facts
-                    .acknowledged
-                    .entry(&job.id)
-                    .or_insert(exchange.answered_at);
-                *at = exchange.answered_at.min(*at);
-                facts.by_job.entry(&job.id).or_default().push(exchange);
-            }
-        }
-        for execution in &history.executions {
-            facts
-                .executions
-                .entry(&execution.id)
-                .or_default()
-                .push(execution);
-        }
-        facts
-    }
-
-    fn of_job(&self, id: &str) -> &[&'a Exchange] {
-        self.by_job.get(id).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a retry may have been made between two instants: accepted, or its fate unknown.
-    fn may_have_been_retried(&self, id: &str, after: Duration, before: Duration) -> bool {
-        self.of_job(id).iter().any(|exchange| {
-            matches!(exchange.request, Request::Retry { .. })
-                && exchange.asked_at < before
-                && match exchange.answer.status() {
-                    Some(202) => exchange.answered_at > after,
-                    // What was not answered may be done at any later time.
-                    None | Some(503) => true,
-                    Some(_) => false,
-                }
-        })
-    }
-}
-
 fn acknowledged_jobs_end(facts: &Facts<'_>, found: &mut Found) {
     for id in facts.acknowledged.keys() {
         match facts.jobs.get(id) {
@@ -227,37 +164,6 @@ fn one_job_a_key(facts: &Facts<'_>, found: &mut Found) {
             found.add(Promise::DuplicateJobs, format!("{key}: {ids:?}"));
         }
     }
-}
-
-/// What a job looked like between two instants.
-struct Look<'a> {
-    asked_at: Duration,
-    answered_at: Duration,
-    job: &'a JobSeen,
-}
-
-fn looks<'a>(facts: &Facts<'a>, id: &str) -> Vec<Look<'a>> {
-    let mut looks: Vec<Look<'a>> = facts
-        .of_job(id)
-        .iter()
-        // The answer to a submission shows the job as it was stored, not as it is.
-        .filter(|exchange| !matches!(exchange.request, Request::Submit { .. }))
-        .filter_map(|exchange| {
-            Some(Look {
-                asked_at: exchange.asked_at,
-                answered_at: exchange.answered_at,
-                job: exchange.answer.job()?,
-            })
-        })
-        .collect();
-    if let Some(&job) = facts.jobs.get(id) {
-        looks.push(Look {
-            asked_at: Duration::MAX,
-            answered_at: Duration::MAX,
-            job,
-        });
-    }
-    looks
 }
 
 fn ends_stay(facts: &Facts<'_>, found: &mut Found) {

@@ -118,14 +118,22 @@ async fn pass(client: TcpStream, server: SocketAddr, mut line: watch::Receiver<L
     };
     // Where it is forgotten, its sockets live on in here, unread.
     let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        () = &mut connection => {}
-        _ = until_cut.wait_for(|line| *line == Line::Cut) => {}
-        _ = until_forgotten.wait_for(|line| *line == Line::Forgotten),
-            if born_into != Line::Forgotten =>
-        {
-            sleep(FORGOTTEN_FOR).await;
+    let forgotten = async {
+        if born_into == Line::Forgotten {
+            std::future::pending::<()>().await;
         }
+        until_forgotten
+            .wait_for(|line| *line == Line::Forgotten)
+            .await
+            .ok();
+    };
+    let is_forgotten = tokio::select! {
+        () = &mut connection => false,
+        _ = until_cut.wait_for(|line| *line == Line::Cut) => false,
+        () = forgotten => true,
+    };
+    if is_forgotten {
+        sleep(FORGOTTEN_FOR).await;
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// The short run that is a part of every test: each fault once, and the quick scenarios.
 pub(crate) fn short_run() -> Result<()> {
     let debug = metadata()?.target_directory.join("debug");
-    let arguments = ["--rounds=30", "--worlds=3", "--quick"].map(str::to_owned);
+    let arguments = ["--worlds=3", "--quick"].map(str::to_owned);
     drive(&debug, &debug.join("coatcheck"), &arguments)
 }
 

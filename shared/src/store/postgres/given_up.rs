@@ -96,7 +96,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::super::{PostgresSettings, PostgresStore};
-    use crate::{store::Store, test_proxy::TestProxy};
+    use crate::{store::JobStore, test_proxy::TestProxy};
 
     use super::*;
 

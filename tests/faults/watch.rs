@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use coatcheck_tests::{Result, client::Client};
+use coatcheck_tests::{
+    Result,
+    client::{Answer, Client},
+};
 use serde_json::json;
 
 use super::world::World;
@@ -27,11 +30,7 @@ pub(crate) async fn submits_within(
     unmet: &mut Unmet,
 ) -> Result<()> {
     for api in &world.apis {
-        let client = Client::new(api.address)?;
-        let submission = json!({"kind": "sleep", "payload": {"ms": 0}});
-        let begun = Instant::now();
-        let answer = client.post("/v1/jobs", &submission).await?;
-        let took = begun.elapsed();
+        let (answer, took) = submit(&Client::new(api.address)?).await?;
         unmet.expect(answer.status == 202 && took < limit, || {
             format!("a submission was answered {} after {took:?}", answer.status)
         });
@@ -47,10 +46,7 @@ pub(crate) async fn refuses_within(
 ) -> Result<()> {
     for api in &world.apis {
         let client = Client::new(api.address)?;
-        let submission = json!({"kind": "sleep", "payload": {"ms": 0}});
-        let begun = Instant::now();
-        let answer = client.post("/v1/jobs", &submission).await?;
-        let took = begun.elapsed();
+        let (answer, took) = submit(&client).await?;
         let told = !answer.header("retry-after").is_empty();
         unmet.expect(answer.status == 503 && told && took < limit, || {
             let status = answer.status;
@@ -64,4 +60,12 @@ pub(crate) async fn refuses_within(
         }
     }
     Ok(())
+}
+
+/// What a submission is answered, and after how long.
+async fn submit(client: &Client) -> Result<(Answer, Duration)> {
+    let submission = json!({"kind": "sleep", "payload": {"ms": 0}});
+    let begun = Instant::now();
+    let answer = client.post("/v1/jobs", &submission).await?;
+    Ok((answer, begun.elapsed()))
 }

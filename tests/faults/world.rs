@@ -11,7 +11,7 @@ use coatcheck_tests::{
     Result,
     port::free_port,
     product::{Environment, Product, Role, migrate},
-    servers::{Postgres, Redis},
+    servers::{Postgres, Redis, folder_on_disk},
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -282,16 +282,6 @@ impl Member {
 
 fn executions_in(folder: &Path) -> PathBuf {
     folder.join("executions")
-}
-
-/// Not the usual temporary folder: that may be in memory, and a COMMIT there costs nothing.
-fn folder_on_disk() -> PathBuf {
-    let persistent = PathBuf::from("/var/tmp");
-    if persistent.is_dir() {
-        persistent
-    } else {
-        std::env::temp_dir()
-    }
 }
 
 /// The programs that jobs run. `mark` notes that it has begun, sleeps, fails as often as it is

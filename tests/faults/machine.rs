@@ -9,6 +9,8 @@ use std::{
 use coatcheck_tests::Result;
 use tempfile::TempDir;
 
+use super::strikes::processes::{API_POINTS, WORKER_POINTS};
+
 /// The size of a small disk: room for an empty database, its log, and a round's jobs.
 const SMALL_DISK: &str = "size=192M,mode=755";
 
@@ -26,11 +28,7 @@ impl Machine {
     /// Looks at it.
     pub(crate) fn look(binary: &Path) -> Self {
         Self {
-            failure_points: if has_failure_points(binary) {
-                Ok(())
-            } else {
-                Err("the product was built without the feature failure-points".to_owned())
-            },
+            failure_points: look_for_failure_points(binary),
             fake_clock: find_fake_clock()
                 .ok_or_else(|| "libfaketime is not installed (Debian: libfaketime)".to_owned()),
             small_disk: SmallDisk::mount()
@@ -40,11 +38,23 @@ impl Machine {
     }
 }
 
-fn has_failure_points(binary: &Path) -> bool {
-    Command::new(binary)
-        .arg("failure-points")
-        .output()
-        .is_ok_and(|output| output.status.success())
+/// The product refuses a point that it does not know: that must not pass for a crash.
+fn look_for_failure_points(binary: &Path) -> std::result::Result<(), String> {
+    let output = Command::new(binary).arg("failure-points").output();
+    let output = output.map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err("the product was built without the feature failure-points".to_owned());
+    }
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let is_there = |point: &str| listed.split_whitespace().any(|word| word == point);
+    match API_POINTS
+        .iter()
+        .chain(&WORKER_POINTS)
+        .find(|point| !is_there(point))
+    {
+        None => Ok(()),
+        Some(point) => Err(format!("the product has no failure point {point}")),
+    }
 }
 
 fn find_fake_clock() -> Option<PathBuf> {

@@ -39,6 +39,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Harm the product while clients use it, and print what it has kept of its promises.
     Faults(faults::Arguments),
+    /// Draw what the bench has measured along axes.
+    Charts(bench::chart::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Audit => audit::run(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Faults(arguments) => faults::run(&arguments),
+        Task::Charts(arguments) => bench::chart::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

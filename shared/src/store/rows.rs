@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{LogLine, StoreError};
+use super::{Finish, LogLine, StoreError};
 use crate::{
     api_key::ApiKey,
     job::{
@@ -16,6 +16,15 @@ use crate::{
     queue::{Hint, Lane},
     timestamp::Timestamp,
 };
+
+/// What an attempt is known by in a row: its job, its number, its lease.
+pub(super) type RunningAttempt = (Uuid, i32, Uuid);
+
+/// The attempt that has ended.
+pub(super) fn attempt_of(finish: &Finish) -> RunningAttempt {
+    let (id, lease) = (finish.id.as_uuid(), finish.lease.as_uuid());
+    (*id, to_integer(finish.attempt), *lease)
+}
 
 /// The columns of a [`JobRow`].
 macro_rules! job_columns {

@@ -5,31 +5,55 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use coatcheck_tests::resources::processor_time;
 
 use super::{
+    driver::{finished_job, hammer},
     load::{Quantiles, Report, load},
-    subject::{Mode, Subject},
+    subject::{Mode, Plan, Subject},
 };
 use crate::Result;
 
-/// How many jobs a worker holds by default.
-const USUAL: usize = 1_000;
 /// How many it is to hold at once.
 const MANY: usize = 10_000;
+/// How long one page is asked for.
+const POLLING: Duration = Duration::from_secs(5);
+/// A job that never was.
+const UNKNOWN: &str = "/v1/jobs/01900000-0000-7000-8000-000000000000";
 
 /// Measures a mode, on a database of its own for each measurement.
 pub(crate) fn measure(mode: Mode, binary: &Path) -> Result<Vec<Row>> {
-    eprintln!("\n── {mode}");
     let (mut rows, mut costs) = (Vec::new(), Vec::new());
-    let subject = Subject::start(mode, binary, USUAL)?;
-    throughput(&subject, binary, &mut rows, &mut costs)?;
-    drop(subject);
+    let start = || Subject::start(&Plan::of(mode), binary);
+    throughput(&start()?, binary, &mut rows, &mut costs)?;
+    followed(&start()?, binary, &mut rows)?;
     for rate in ["200", "1000"] {
-        let subject = Subject::start(mode, binary, USUAL)?;
-        latency(&subject, binary, rate, &mut rows)?;
+        latency(&start()?, binary, rate, &mut rows)?;
     }
-    held_at_once(&Subject::start(mode, binary, MANY)?, binary, &mut rows)?;
+    alone_and_polls(&start()?, binary, &mut rows)?;
+    let many = Plan {
+        held: MANY,
+        ..Plan::of(mode)
+    };
+    held_at_once(&Subject::start(&many, binary)?, binary, &mut rows)?;
     // Last: the parts differ from mode to mode.
     rows.append(&mut costs);
     Ok(rows)
+}
+
+/// The median of each row over several runs.
+pub(crate) fn medians(runs: Vec<Vec<Row>>) -> Vec<Row> {
+    let mut values: Vec<(String, Vec<f64>)> = Vec::new();
+    for Row { name, value } in runs.into_iter().flatten() {
+        match values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, of_row)) => of_row.push(value),
+            None => values.push((name, vec![value])),
+        }
+    }
+    values
+        .into_iter()
+        .map(|(name, mut of_row)| {
+            of_row.sort_by(f64::total_cmp);
+            row(name, of_row[of_row.len() / 2])
+        })
+        .collect()
 }
 
 /// A line of the table in one mode.
@@ -38,7 +62,7 @@ pub(crate) struct Row {
     pub(crate) value: f64,
 }
 
-fn row(name: impl Into<String>, value: f64) -> Row {
+pub(crate) fn row(name: impl Into<String>, value: f64) -> Row {
     Row {
         name: name.into(),
         value,
@@ -115,6 +139,35 @@ fn latency(subject: &Subject, binary: &Path, rate: &str, rows: &mut Vec<Row>) ->
     let name = format!("POST to result at {rate}/s");
     push_quantiles(rows, &name, report.latency_ms.post_to_result);
     push_errors(rows, &name, &report);
+    Ok(())
+}
+
+/// Each job submitted, run, recorded and polled once, with nobody waiting but for the product.
+fn followed(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    let before = subject.processor_time()?;
+    let report = load(
+        binary,
+        &subject.url()?,
+        &["--connections=64", "--duration=10s", "--wait=long-poll"],
+    )?;
+    let used = subject.processor_time()?.saturating_sub(before);
+    rows.push(Row {
+        name: "CPU of all servers with one poll, µs/job".to_owned(),
+        ..per_job("all", used, &report)
+    });
+    push_errors(rows, "followed", &report);
+    Ok(())
+}
+
+/// A job on an idle system, and how many polls are answered.
+fn alone_and_polls(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    latency(subject, binary, "10", rows)?;
+    let address = subject.address()?;
+    let finished = finished_job(address)?;
+    let polls = hammer(address, ["GET", &finished, ""], 200, POLLING)?;
+    rows.push(row("polls of a finished job, req/s", polls.per_second()));
+    let polls = hammer(address, ["GET", UNKNOWN, ""], 404, POLLING)?;
+    rows.push(row("polls of an unknown id, req/s", polls.per_second()));
     Ok(())
 }
 

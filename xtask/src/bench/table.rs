@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{measure::Row, subject::Mode};
+use super::{measure::Row, subject::Mode, sweep::Sweep};
+use crate::Result;
 
 /// A table for people.
 pub(crate) fn as_text(columns: &[(Mode, Vec<Row>)]) -> String {
@@ -25,8 +26,8 @@ pub(crate) fn as_text(columns: &[(Mode, Vec<Row>)]) -> String {
     text
 }
 
-/// The same for programs.
-pub(crate) fn as_json(columns: &[(Mode, Vec<Row>)]) -> Value {
+/// The same for programs, with what was measured along axes.
+pub(crate) fn as_json(columns: &[(Mode, Vec<Row>)], sweeps: &[Sweep]) -> Result<Value> {
     let modes: Map<String, Value> = columns
         .iter()
         .map(|(mode, rows)| {
@@ -37,7 +38,9 @@ pub(crate) fn as_json(columns: &[(Mode, Vec<Row>)]) -> Value {
             (mode.to_string(), Value::Object(values))
         })
         .collect();
-    Value::Object(modes)
+    let mut all = Map::from_iter([("modes".to_owned(), Value::Object(modes))]);
+    all.insert("sweeps".to_owned(), serde_json::to_value(sweeps)?);
+    Ok(Value::Object(all))
 }
 
 /// Every row that any mode has, in the order of measuring.
@@ -95,6 +98,7 @@ mod tests {
                 vec!["other", "–", "1.00"],
             ]
         );
-        assert_eq!(as_json(&columns)["distributed"]["other"], json!(1.0));
+        let json = as_json(&columns, &[]).unwrap();
+        assert_eq!(json["modes"]["distributed"]["other"], json!(1.0));
     }
 }

@@ -2,6 +2,7 @@
 
 mod client_moves;
 mod fixture;
+mod groups;
 mod keeping;
 mod keys;
 mod leases;
@@ -42,6 +43,11 @@ stores_conform! {
         a_group_is_stored_as_a_whole
         an_insert_asked_twice_stores_once
         a_large_payload_reaches_the_claim_byte_for_byte
+    }
+    groups {
+        groups_of_every_size_go_their_way
+        a_stale_end_beside_the_newest_is_told_apart
+        a_bad_write_takes_no_other_with_it
     }
     keys {
         one_job_a_key_however_many_ask

@@ -15,8 +15,8 @@ use crate::{
         inline_result,
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::{
-            ClaimedRow, HintRow, all, claimed_columns, headers_to_json, to_integer, to_json,
-            to_size,
+            ClaimedRow, HintRow, RunningAttempt, all, attempt_of, claimed_columns, headers_to_json,
+            to_integer, to_json, to_size,
         },
     },
     timestamp::Timestamp,
@@ -312,7 +312,7 @@ async fn finish_all(
     let succeeded = succeed(connection, finishes).await?;
     let rest: Vec<&Finish> = finishes
         .iter()
-        .filter(|finish| !succeeded.contains(finish.id.as_uuid()))
+        .filter(|finish| !succeeded.contains(&attempt_of(finish)))
         .collect();
     let rows = lock(connection, &rest).await?;
     let moves: Vec<Moved> = rest
@@ -323,7 +323,7 @@ async fn finish_all(
     Ok(finishes
         .iter()
         .map(|finish| {
-            if succeeded.contains(finish.id.as_uuid()) {
+            if succeeded.contains(&attempt_of(finish)) {
                 FinishOutcome::Recorded(State::Succeeded)
             } else if let Some(moved) = moves.iter().find(|moved| moved.id == finish.id) {
                 FinishOutcome::Recorded(moved.state())
@@ -354,11 +354,11 @@ async fn lock(
     all(rows)
 }
 
-/// `running → succeeded` for the whole group; the ids of those that moved.
+/// `running → succeeded` for the whole group; the attempts that moved.
 async fn succeed(
     connection: &mut PgConnection,
     finishes: &[Finish],
-) -> Result<HashSet<Uuid>, StoreError> {
+) -> Result<HashSet<RunningAttempt>, StoreError> {
     let successes: Vec<(&Finish, &JobResult)> = finishes
         .iter()
         .filter_map(|finish| match &finish.outcome {
@@ -379,7 +379,7 @@ async fn succeed(
         .iter()
         .map(|(_, result)| headers_to_json(result))
         .collect::<Result<_, _>>()?;
-    let moved: Vec<Uuid> = sqlx::query_scalar(
+    let moved: Vec<RunningAttempt> = sqlx::query_as(
         "UPDATE jobs SET state = 'succeeded', cancel_requested = false, failure = NULL, \
          finished_at = done.finished_at, \
          expires_at = done.finished_at + make_interval(secs => jobs.retain_s), \
@@ -391,7 +391,7 @@ async fn succeed(
          AS done (id, attempt, lease, finished_at, result_type, result_status, result_headers, \
          result_size, result) \
          WHERE jobs.id = done.id AND jobs.state = 'running' AND jobs.attempt = done.attempt \
-         AND jobs.lease = done.lease RETURNING jobs.id",
+         AND jobs.lease = done.lease RETURNING jobs.id, jobs.attempt, jobs.lease",
     )
     .bind(column(&successes, |(finish, _)| *finish.id.as_uuid()))
     .bind(column(&successes, |(finish, _)| to_integer(finish.attempt)))
@@ -412,10 +412,10 @@ async fn succeed(
     }))
     .fetch_all(&mut *connection)
     .await?;
-    let moved: HashSet<Uuid> = moved.into_iter().collect();
+    let moved: HashSet<RunningAttempt> = moved.into_iter().collect();
     for (finish, result) in successes {
         if let Some(body) = result.body.inline()
-            && moved.contains(finish.id.as_uuid())
+            && moved.contains(&attempt_of(finish))
         {
             let attempt = to_integer(finish.attempt);
             chunks::write(connection, finish.id, attempt, body).await?;

@@ -1,10 +1,10 @@
 //! From a group of submissions to rows.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use sqlx::SqliteConnection;
 
-use super::{chunks, uniqueness};
+use super::{chunks, groups::GroupStatement, uniqueness};
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
@@ -23,23 +23,29 @@ pub(super) async fn insert(
 ) -> Result<Vec<Inserted>, StoreError> {
     let repeated = take_idempotency_keys(connection, jobs).await?;
     let mut outcomes = Vec::with_capacity(jobs.len());
+    let mut plain = Vec::with_capacity(jobs.len());
     for job in jobs {
         outcomes.push(match repeated.get(&job.id) {
             Some(outcome) => outcome.clone(),
-            None => insert_one(connection, job).await?,
+            // At once: another of the group may ask for the same key.
+            None if job.unique.is_some() => insert_unique(connection, job).await?,
+            None => {
+                plain.push(job);
+                Inserted::Stored { replaced: None }
+            }
         });
     }
+    insert_rows(connection, &plain).await?;
     Ok(outcomes)
 }
 
-async fn insert_one(
+async fn insert_unique(
     connection: &mut SqliteConnection,
     job: &NewJob,
 ) -> Result<Inserted, StoreError> {
     let outcome = uniqueness::take(connection, job).await?;
     if outcome.is_stored() {
-        insert_row(connection, job).await?;
-        chunks::write(connection, job.id, 0, &job.payload).await?;
+        insert_rows(connection, &[job]).await?;
     } else if let Some(own) = &job.idempotency {
         sqlx::query(sql::GIVE_BACK_IDEMPOTENCY_KEY)
             .bind(job.id.as_uuid())
@@ -90,34 +96,48 @@ async fn take_idempotency_keys(
     Ok(idempotency::repeated(jobs, &rows))
 }
 
-async fn insert_row(connection: &mut SqliteConnection, job: &NewJob) -> Result<(), StoreError> {
-    sqlx::query(
+static INSERT: LazyLock<GroupStatement> = LazyLock::new(|| {
+    GroupStatement::new(
         "INSERT INTO jobs (id, tenant, kind, queue, priority, state, max_attempts, created_at, \
          run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
-         payload_type, payload_size, payload) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-         $19) ON CONFLICT (id) DO NOTHING",
+         payload_type, payload_size, payload) SELECT * FROM (VALUES ",
+        19,
+        ") WHERE column1 IS NOT NULL ON CONFLICT (id) DO NOTHING",
     )
-    .bind(job.id.as_uuid())
-    .bind(job.tenant.as_str())
-    .bind(job.kind.as_str())
-    .bind(job.queue.as_str())
-    .bind(job.priority.rank())
-    .bind(job.lifecycle().state.as_str())
-    .bind(to_integer(job.max_attempts))
-    .bind(job.created_at)
-    .bind(job.run_at)
-    .bind(job.queued_at())
-    .bind(job.start_by)
-    .bind(job.deadline_at)
-    .bind(job.timeout.map(to_milliseconds))
-    .bind(to_seconds(job.retain))
-    .bind(metadata_to_json(&job.metadata)?)
-    .bind(job.traceparent.as_deref())
-    .bind(job.payload_type.as_str())
-    .bind(to_size(job.payload.len()))
-    .bind(inline(&job.payload))
-    .execute(connection)
-    .await?;
+});
+
+async fn insert_rows(
+    connection: &mut SqliteConnection,
+    jobs: &[&NewJob],
+) -> Result<(), StoreError> {
+    for (statement, piece) in INSERT.pieces(jobs) {
+        let mut query = sqlx::query(statement);
+        for job in piece {
+            query = query
+                .bind(job.id.as_uuid())
+                .bind(job.tenant.as_str())
+                .bind(job.kind.as_str())
+                .bind(job.queue.as_str())
+                .bind(job.priority.rank())
+                .bind(job.lifecycle().state.as_str())
+                .bind(to_integer(job.max_attempts))
+                .bind(job.created_at)
+                .bind(job.run_at)
+                .bind(job.queued_at())
+                .bind(job.start_by)
+                .bind(job.deadline_at)
+                .bind(job.timeout.map(to_milliseconds))
+                .bind(to_seconds(job.retain))
+                .bind(metadata_to_json(&job.metadata)?)
+                .bind(job.traceparent.as_deref())
+                .bind(job.payload_type.as_str())
+                .bind(to_size(job.payload.len()))
+                .bind(inline(&job.payload));
+        }
+        query.execute(&mut *connection).await?;
+    }
+    for job in jobs {
+        chunks::write(connection, job.id, 0, &job.payload).await?;
+    }
     Ok(())
 }

@@ -5,8 +5,12 @@
 //! there is no other machine to disagree with).
 
 mod chunks;
+mod claims;
 mod client_moves;
 mod deletion;
+mod finishes;
+mod groups;
+mod hot_writes;
 mod inserts;
 mod jobs;
 mod keeping;
@@ -24,6 +28,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use self::hot_writes::HotWrites;
 use super::{StoreError, deadline, schema};
 use crate::{
     clock::{Clock, SystemClock},
@@ -33,6 +38,16 @@ use crate::{
 
 /// The schema, step by step.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// How many rows of an answer may be on their way from SQLite's thread: as many as a group has.
+const ROWS_HELD: usize = 512;
+
+/// The memory for pages that the writer has at hand, in KiB with a minus.
+const WRITER_CACHE: &str = "-16000";
+
+/// How many pages of 4 KiB the log takes before they are written to where they belong. A page is
+/// written by several commits one after another: a longer log writes it back once for all of them.
+const PAGES_A_CHECKPOINT: &str = "4000";
 
 /// Where an [`SqliteStore`] lies.
 #[derive(Clone, Debug)]
@@ -49,6 +64,7 @@ pub struct SqliteSettings {
 pub struct SqliteStore {
     reader: SqlitePool,
     writer: SqlitePool,
+    hot_writes: HotWrites,
     deadline: Duration,
 }
 
@@ -66,13 +82,18 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(settings.deadline)
             .disable_statement_logging();
+        let options = options.row_buffer_size(ROWS_HELD);
+        let writer_options = options
+            .clone()
+            .pragma("cache_size", WRITER_CACHE)
+            .pragma("wal_autocheckpoint", PAGES_A_CHECKPOINT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(settings.deadline)
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(options.clone())
+            .connect_with(writer_options)
             .await?;
         schema::migrate(&MIGRATIONS, &writer).await?;
         let reader = SqlitePoolOptions::new()
@@ -83,6 +104,7 @@ impl SqliteStore {
             .connect_lazy_with(options.read_only(true).pragma("cache_size", "-512"));
         Ok(Self {
             reader,
+            hot_writes: HotWrites::start(writer.clone()),
             writer,
             deadline: settings.deadline,
         })

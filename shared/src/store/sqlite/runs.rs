@@ -1,23 +1,17 @@
 //! What the worker asks of SQLite for the jobs it runs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{SqliteStore, chunks, clock_now, ids_as_json, moves, uuids_as_json};
+use super::{SqliteStore, chunks, claims::Claim, clock_now, ids_as_json};
 use crate::{
-    job::{ClaimedJob, JobId, JobResult, KindName, LeaseId, Outcome, Priority, QueueName, State},
+    job::{ClaimedJob, JobId, KindName, LeaseId, Priority, QueueName},
     queue::Hint,
     store::{
         Finish, FinishOutcome, LogLine, ProgressReport, ResultChunk, RunStore, StoreError,
-        inline_result,
-        moves::{Locked, LockedRow, locked_columns},
-        rows::{
-            ClaimedRow, HintRow, all, claimed_columns, headers_to_json, to_integer, to_json,
-            to_size,
-        },
+        rows::{HintRow, all, to_integer, to_json},
     },
     timestamp::Timestamp,
 };
@@ -79,31 +73,16 @@ impl RunStore for SqliteStore {
         kinds: &[KindName],
         now: Timestamp,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
-        let kinds = to_json("kind", &kinds)?;
-        let (ids, kinds) = (&ids_as_json(ids), &kinds);
+        let claim = Claim {
+            lease,
+            number_of_ids: ids.len(),
+            ids: ids_as_json(ids),
+            kinds: to_json("kind", &kinds)?,
+            now,
+        };
+        let claim = &claim;
         self.within("claim", || async move {
-            let mut transaction = self.begin().await?;
-            let mut rows: Vec<ClaimedRow> = sqlx::query_as(concat!(
-                "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, \
-                 started_at = $2, progress = NULL \
-                 WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND state = 'queued' \
-                 AND kind IN (SELECT value FROM json_each($4)) \
-                 AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
-                 AND (deadline_at IS NULL OR deadline_at > $2) \
-                 AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > $5) \
-                 RETURNING ",
-                claimed_columns!()
-            ))
-            .bind(lease.as_uuid())
-            .bind(now)
-            .bind(ids)
-            .bind(kinds)
-            .bind(clock_now())
-            .fetch_all(&mut *transaction)
-            .await?;
-            let claimed = uuids_as_json(rows.iter().map(|row| &row.id));
-            rows.extend(claimed_before(&mut transaction, lease, ids, &claimed, now).await?);
-            transaction.commit().await?;
+            let rows = self.hot_writes.claim(claim.clone()).await?;
             let mut jobs = Vec::with_capacity(rows.len());
             for mut row in rows {
                 if row.payload.is_none() {
@@ -184,17 +163,9 @@ impl RunStore for SqliteStore {
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
-        let finishes = &finishes;
-        self.within("finish", || async move {
-            let mut transaction = self.begin().await?;
-            let mut outcomes = Vec::with_capacity(finishes.len());
-            for finish in finishes {
-                outcomes.push(finish_one(&mut transaction, finish).await?);
-            }
-            transaction.commit().await?;
-            Ok(outcomes)
-        })
-        .await
+        let finishes = &Arc::new(finishes);
+        self.within("finish", || self.hot_writes.finish(finishes.clone()))
+            .await
     }
 
     async fn record_progress(&self, reports: &[ProgressReport]) -> Result<(), StoreError> {
@@ -237,87 +208,4 @@ impl RunStore for SqliteStore {
         })
         .await
     }
-}
-
-/// What this very claim took before, its answer having been lost: no other has its lease and time.
-async fn claimed_before(
-    connection: &mut SqliteConnection,
-    lease: LeaseId,
-    ids: &str,
-    claimed: &str,
-    now: Timestamp,
-) -> Result<Vec<ClaimedRow>, StoreError> {
-    Ok(sqlx::query_as(concat!(
-        "SELECT ",
-        claimed_columns!(),
-        " FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each($1)) \
-         AND id NOT IN (SELECT unhex(value) FROM json_each($2)) AND state = 'running' \
-         AND lease = $3 AND started_at = $4"
-    ))
-    .bind(ids)
-    .bind(claimed)
-    .bind(lease.as_uuid())
-    .bind(now)
-    .fetch_all(connection)
-    .await?)
-}
-
-/// Success by a statement of its own, everything else as decided from the row.
-async fn finish_one(
-    connection: &mut SqliteConnection,
-    finish: &Finish,
-) -> Result<FinishOutcome, StoreError> {
-    if let Outcome::Succeeded(result) = &finish.outcome
-        && succeed(connection, finish, result).await?
-    {
-        return Ok(FinishOutcome::Recorded(State::Succeeded));
-    }
-    let row: Option<LockedRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        locked_columns!(),
-        " FROM jobs AS job WHERE job.id = $1"
-    ))
-    .bind(finish.id.as_uuid())
-    .fetch_optional(&mut *connection)
-    .await?;
-    let row = row.map(Locked::try_from).transpose()?;
-    match row.as_ref().and_then(|row| row.finish(finish)) {
-        Some(moved) => {
-            let state = moved.state();
-            moves::write(connection, &[moved]).await?;
-            Ok(FinishOutcome::Recorded(state))
-        }
-        None => Ok(FinishOutcome::of_unchanged(row.as_ref(), finish)),
-    }
-}
-
-/// `running → succeeded`; false where the attempt is no longer the job's newest.
-async fn succeed(
-    connection: &mut SqliteConnection,
-    finish: &Finish,
-    result: &JobResult,
-) -> Result<bool, StoreError> {
-    let moved = sqlx::query(
-        "UPDATE jobs SET state = 'succeeded', cancel_requested = false, failure = NULL, \
-         finished_at = $4, expires_at = $4 + retain_s * 1000000, result_type = $5, \
-         result_status = $6, result_headers = $7, result_size = $8, result = $9 \
-         WHERE id = $1 AND state = 'running' AND attempt = $2 AND lease = $3",
-    )
-    .bind(finish.id.as_uuid())
-    .bind(to_integer(finish.attempt))
-    .bind(finish.lease.as_uuid())
-    .bind(finish.finished_at)
-    .bind(result.content_type.as_str())
-    .bind(result.status.map(i32::from))
-    .bind(headers_to_json(result)?)
-    .bind(to_size(result.body.size()))
-    .bind(inline_result(&result.body))
-    .execute(&mut *connection)
-    .await?;
-    let moved = moved.rows_affected() > 0;
-    if moved && let Some(body) = result.body.inline() {
-        let attempt = to_integer(finish.attempt);
-        chunks::write(connection, finish.id, attempt, body).await?;
-    }
-    Ok(moved)
 }

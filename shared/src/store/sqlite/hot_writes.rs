@@ -1,0 +1,148 @@
+//! Inserts, claims and finishes: whichever of them wait at the same time share one commit.
+//!
+//! SQLite has one writer at a time, and a commit is a wait for the disk: three writes that wait
+//! for each other's would wait three times as long. None of them is answered before the commit.
+
+use std::sync::Arc;
+
+use sqlx::{SqliteConnection, SqlitePool};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{claims, claims::Claim, finishes, inserts};
+use crate::{
+    job::{Inserted, NewJob},
+    store::{Finish, FinishOutcome, StoreError, rows::ClaimedRow},
+};
+
+/// How many writes may wait: there are as many as groups that are written at once.
+const MOST_WAITING: usize = 1_024;
+
+/// How many writes share a commit at most.
+const MOST_TOGETHER: usize = 16;
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// The writes of the way of a job.
+pub(super) struct HotWrites(mpsc::Sender<Write>);
+
+/// A write, and who waits for it.
+enum Write {
+    Insert(Arc<Vec<NewJob>>, Reply<Vec<Inserted>>),
+    Claim(Claim, Reply<Vec<ClaimedRow>>),
+    Finish(Arc<Vec<Finish>>, Reply<Vec<FinishOutcome>>),
+}
+
+/// What came of a write that is not committed yet.
+enum Written {
+    Inserted(Vec<Inserted>),
+    Claimed(Vec<ClaimedRow>),
+    Finished(Vec<FinishOutcome>),
+}
+
+impl HotWrites {
+    /// Starts writing, until this is dropped. There must be a runtime.
+    pub(super) fn start(writer: SqlitePool) -> Self {
+        let (sender, mut receiver) = mpsc::channel(MOST_WAITING);
+        tokio::spawn(async move {
+            let mut writes = Vec::with_capacity(MOST_TOGETHER);
+            while receiver.recv_many(&mut writes, MOST_TOGETHER).await > 0 {
+                write(&writer, std::mem::take(&mut writes)).await;
+            }
+        });
+        Self(sender)
+    }
+
+    pub(super) async fn insert(&self, jobs: Arc<Vec<NewJob>>) -> Result<Vec<Inserted>, StoreError> {
+        self.ask(|reply| Write::Insert(jobs, reply)).await
+    }
+
+    pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedRow>, StoreError> {
+        self.ask(|reply| Write::Claim(claim, reply)).await
+    }
+
+    pub(super) async fn finish(
+        &self,
+        finishes: Arc<Vec<Finish>>,
+    ) -> Result<Vec<FinishOutcome>, StoreError> {
+        self.ask(|reply| Write::Finish(finishes, reply)).await
+    }
+
+    async fn ask<T>(&self, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, StoreError> {
+        let (reply, replied) = oneshot::channel();
+        let abandoned = || StoreError::Unavailable("the write was abandoned".into());
+        self.0.send(write(reply)).await.map_err(|_| abandoned())?;
+        replied.await.map_err(|_| abandoned())?
+    }
+}
+
+/// Makes all of these writes in one commit. Where one of them is refused for what it is, each is
+/// made alone: it takes no other with it.
+async fn write(writer: &SqlitePool, writes: Vec<Write>) {
+    let outcome = commit(writer, &writes).await;
+    match &outcome {
+        Err(error) if writes.len() > 1 && !error.is_unavailable() => {
+            for write in writes {
+                let alone = vec![write];
+                let outcome = commit(writer, &alone).await;
+                tell(alone, outcome);
+            }
+        }
+        _ => tell(writes, outcome),
+    }
+}
+
+/// Tells whoever waits what came of it.
+fn tell(writes: Vec<Write>, outcome: Result<Vec<Written>, StoreError>) {
+    match outcome {
+        Ok(written) => {
+            for (write, written) in writes.into_iter().zip(written) {
+                write.succeeded(written);
+            }
+        }
+        Err(error) => {
+            for write in writes {
+                write.failed(error.clone());
+            }
+        }
+    }
+}
+
+async fn commit(writer: &SqlitePool, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut written = Vec::with_capacity(writes.len());
+    for write in writes {
+        written.push(write.make(&mut transaction).await?);
+    }
+    transaction.commit().await?;
+    Ok(written)
+}
+
+impl Write {
+    async fn make(&self, connection: &mut SqliteConnection) -> Result<Written, StoreError> {
+        Ok(match self {
+            Self::Insert(jobs, _) => Written::Inserted(inserts::insert(connection, jobs).await?),
+            Self::Claim(claim, _) => Written::Claimed(claims::claim(connection, claim).await?),
+            Self::Finish(finishes, _) => {
+                Written::Finished(finishes::finish(connection, finishes).await?)
+            }
+        })
+    }
+
+    /// Tells whoever waits, unless they have gone away.
+    fn succeeded(self, written: Written) {
+        match (self, written) {
+            (Self::Insert(_, reply), Written::Inserted(done)) => drop(reply.send(Ok(done))),
+            (Self::Claim(_, reply), Written::Claimed(done)) => drop(reply.send(Ok(done))),
+            (Self::Finish(_, reply), Written::Finished(done)) => drop(reply.send(Ok(done))),
+            (write, _) => write.failed(StoreError::corrupt("reply", "it is another write's")),
+        }
+    }
+
+    fn failed(self, error: StoreError) {
+        match self {
+            Self::Insert(_, reply) => drop(reply.send(Err(error))),
+            Self::Claim(_, reply) => drop(reply.send(Err(error))),
+            Self::Finish(_, reply) => drop(reply.send(Err(error))),
+        }
+    }
+}

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::BodyLimits,
+    census::CensusTaker,
     credentials::Credentials,
     depths::Depths,
     intake::{Announcer, Intake},
@@ -51,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) bodies: BodyLimits,
     /// How much waits in which queue.
     pub(crate) depths: Depths,
+    /// What waits and runs in which queue, for whoever asks.
+    pub(crate) census: CensusTaker,
     /// How much each caller may ask.
     pub(crate) rate_limits: RateLimits,
     /// How long jobs usually run.
@@ -89,6 +92,7 @@ impl Api {
             intake: Intake::start(&backend, &settings.store, announcer.clone()),
             kinds: Kinds::new(backend.store.clone(), settings)?,
             depths: Depths::new(&backend, settings.limits.queue_depth),
+            census: CensusTaker::new(backend.store.clone()),
             rate_limits: RateLimits::of(&settings.limits),
             run_times: RunTimes::default(),
             credentials: Credentials::of(settings, backend.store.clone()),

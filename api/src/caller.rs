@@ -63,7 +63,8 @@ impl Caller {
         self.covers(&job.queue, &job.kind)
     }
 
-    fn covers(&self, queue: &QueueName, kind: &KindName) -> bool {
+    /// Whether the key is good for jobs of this kind in this queue.
+    pub(crate) fn covers(&self, queue: &QueueName, kind: &KindName) -> bool {
         self.key
             .as_ref()
             .is_none_or(|key| key.covers_queue(queue) && key.covers_kind(kind))
@@ -102,6 +103,12 @@ impl Caller {
     /// all, others their own tenant's.
     pub(crate) fn manages(&self, tenant: &Tenant) -> bool {
         self.key.is_none() || self.tenant == Tenant::default() || self.tenant == *tenant
+    }
+
+    /// Whether this is whoever runs the system, and so sees it as a whole.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.tenant == Tenant::default()
+            && self.key.as_ref().is_none_or(|key| key.allows(Scope::Admin))
     }
 
     fn require(self, scope: Scope) -> Result<Self, Problem> {

@@ -8,12 +8,13 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        ConnectionType,
+        ConnectionType, Method,
         header::{self, HeaderValue},
     },
     middleware::Next,
     web::Data,
 };
+use coatcheck_shared::trace;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     rate_limit::RateLimitFields,
     request_id::{self, RequestId, X_REQUEST_ID},
     routes::Pattern,
+    trace_context::{self, RequestSpan},
 };
 
 /// The longest target of a request.
@@ -38,6 +40,11 @@ pub(crate) async fn exchange(
     let began = Instant::now();
     let id = request_id::of(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let api = trace::is_on()
+        .then(|| request.app_data::<Data<Api>>().cloned())
+        .flatten();
+    let now = || api.as_ref().map(|api| api.now());
+    let span = RequestSpan::begin(&request, now);
     let mut response = match check_head(&request) {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(problem) => request.error_response(problem),
@@ -45,6 +52,7 @@ pub(crate) async fn exchange(
     finish_head(&mut response, &id);
     log(&response, &id, began);
     count(&response, began);
+    span.end(&response, now);
     Ok(with_problem_body(response, &id))
 }
 
@@ -135,11 +143,35 @@ fn log(response: &ServiceResponse, id: &str, began: Instant) {
     let milliseconds = began.elapsed().as_secs_f64() * 1_000.0;
     let cause = problem_of(response).and_then(Problem::cause);
     if status == 500 {
-        tracing::error!(request_id = id, %method, path, status, cause, "the request failed");
+        let trace_id = trace_context::trace_id_of(request);
+        tracing::error!(request_id = id, trace_id, %method, path, status, cause, "the request failed");
     } else if status > 500 {
-        tracing::info!(request_id = id, %method, path, status, cause, "the request was refused");
+        let trace_id = trace_context::trace_id_of(request);
+        tracing::info!(request_id = id, trace_id, %method, path, status, cause, "the request was refused");
     } else {
-        tracing::debug!(request_id = id, %method, path, status, milliseconds, "answered");
+        tracing::debug!(
+            request_id = id,
+            trace_id = trace_context::trace_id_of(request),
+            %method,
+            path,
+            status,
+            milliseconds,
+            "answered"
+        );
+    }
+}
+
+/// A method as metrics and traces tell it: callers can make up as many as they like.
+pub(crate) fn method_of(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
     }
 }
 
@@ -155,14 +187,7 @@ fn count(response: &ServiceResponse, began: Instant) {
     let route = request
         .app_data::<Pattern>()
         .map_or("none", |pattern| pattern.0);
-    let method = match request.method().as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    };
+    let method = method_of(request.method());
     let status = response.status().as_u16();
     METRICS.with_borrow_mut(|metrics| {
         let (counter, histogram) = metrics.entry((route, method, status)).or_insert_with(|| {

@@ -14,6 +14,7 @@ use crate::{
     api::Api,
     caller::Caller,
     problem::Problem,
+    queues,
     reply::{self, Answer},
 };
 
@@ -47,12 +48,17 @@ pub(crate) async fn ready(api: Data<Api>) -> Answer {
     reply::json(StatusCode::OK, &Health { status })
 }
 
-/// The metrics, as Prometheus reads them. They name kinds and queues, so they are not open.
+/// The metrics, as Prometheus reads them. They name kinds and queues, so they are not open. With the
+/// database away they are there all the same, without the figures of the queues.
 pub(crate) async fn metrics(_: Caller, api: Data<Api>) -> Result<HttpResponse, Problem> {
+    let queues = queues::metrics::render(&api).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the queues' figures are missing from the metrics");
+        String::new()
+    });
     Ok(HttpResponse::Ok()
         .insert_header((
             header::CONTENT_TYPE,
             "text/plain; version=0.0.4; charset=utf-8",
         ))
-        .body(api.metrics.render()))
+        .body(api.metrics.render() + &queues))
 }

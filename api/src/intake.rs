@@ -1,14 +1,14 @@
 //! Where submissions become jobs: stored in groups, and announced once they are.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use coatcheck_shared::{
     backend::Backend,
-    job::{Inserted, JobId, NewJob, QueueName},
+    job::{Inserted, JobId, KindName, NewJob, QueueName},
     queue::{End, Hint, Lane, Queue},
     settings::StoreSettings,
     signal::{Signal, Signals},
@@ -164,6 +164,7 @@ impl Intake {
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Inserted>, StoreError> {
         let ready: Vec<Option<Hint>> = jobs.iter().map(hint).collect();
+        let kinds = kinds_of(&jobs);
         let outcomes = timeout(self.deadline, async {
             self.make_queues(&jobs).await?;
             self.store.insert_all_or_none(jobs).await
@@ -171,6 +172,7 @@ impl Intake {
         .await
         .unwrap_or_else(|_| Err(StoreError::timed_out()))?;
         if outcomes.iter().all(Inserted::is_stored) {
+            count_stored(&outcomes, kinds);
             announce(&self.announcer, &outcomes, ready);
         }
         Ok(outcomes)
@@ -222,9 +224,28 @@ async fn insert(
     jobs: Vec<NewJob>,
 ) -> Result<Vec<Inserted>, StoreError> {
     let ready: Vec<Option<Hint>> = jobs.iter().map(hint).collect();
+    let kinds = kinds_of(&jobs);
     let outcomes = store.insert(jobs).await?;
+    count_stored(&outcomes, kinds);
     announce(&announcer, &outcomes, ready);
     Ok(outcomes)
+}
+
+fn kinds_of(jobs: &[NewJob]) -> Vec<KindName> {
+    jobs.iter().map(|job| job.kind.clone()).collect()
+}
+
+/// Kinds are known ones, so their number is bounded.
+fn count_stored(outcomes: &[Inserted], kinds: Vec<KindName>) {
+    let mut counts: HashMap<KindName, u64> = HashMap::new();
+    for (outcome, kind) in outcomes.iter().zip(kinds) {
+        if outcome.is_stored() {
+            *counts.entry(kind).or_default() += 1;
+        }
+    }
+    for (kind, count) in counts {
+        counter!("coatcheck_jobs_submitted_total", "kind" => kind.to_string()).increment(count);
+    }
 }
 
 fn announce(announcer: &Announcer, outcomes: &[Inserted], ready: Vec<Option<Hint>>) {

@@ -4,6 +4,7 @@
 mod api;
 mod body;
 mod caller;
+mod census;
 mod credentials;
 mod depths;
 mod exchange;
@@ -19,6 +20,7 @@ mod precondition;
 mod prefer;
 mod problem;
 mod query;
+mod queues;
 mod range;
 mod rate_limit;
 mod reply;

@@ -11,6 +11,7 @@ use coatcheck_shared::api_key::Scope;
 use crate::{
     health, jobs, keys, kinds,
     problem::{self, Problem, ProblemType},
+    queues,
     reply::Answer,
 };
 
@@ -41,6 +42,8 @@ fn table() -> Vec<Route> {
         at("/v1/jobs/{id}/events").get(READ, jobs::events::get),
         at("/v1/jobs/{id}/logs").get(READ, jobs::logs::get),
         at("/v1/kinds").get(READ, kinds::list::get),
+        at("/v1/queues").get(READ, queues::list::get),
+        at("/v1/queues/{queue}").get(READ, queues::get::get),
         at("/v1/keys")
             .get(ADMIN, keys::list::get)
             .post(ADMIN, keys::create::post),

@@ -1,18 +1,93 @@
-//! The `traceparent` field (W3C Trace Context): a job continues its submitter's trace.
+//! The trace that a request belongs to, and so does the job that it submits.
 
-use actix_web::http::header::HeaderMap;
-use coatcheck_shared::job::JobId;
+use actix_web::{
+    HttpMessage, HttpRequest,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::HeaderMap,
+};
+use coatcheck_shared::{
+    job::JobId,
+    timestamp::Timestamp,
+    trace::{self, About, Span, SpanKind},
+};
 
-/// The length of a field of version 00; later versions begin with the same.
-const LENGTH: usize = 55;
+use crate::{exchange::method_of, request_id::RequestId, routes::Pattern};
 
-/// The trace context of a submission: the request's where it is valid, else a new one.
-pub(crate) fn of(headers: &HeaderMap, id: JobId) -> String {
-    headers
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok())
-        .filter(|text| is_valid(text))
-        .map_or_else(|| begun_by(id), |text| text[..LENGTH].to_owned())
+/// What is asked so often, and by machines, that it would fill every trace.
+const NOT_TRACED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// The `traceparent` of the span of a request, among its extensions.
+struct RequestTrace(String);
+
+/// The span of a request, where traces are on.
+pub(crate) struct RequestSpan(Option<Span>);
+
+impl RequestSpan {
+    /// Begins it, under the caller's where there is one.
+    pub(crate) fn begin(request: &ServiceRequest, now: impl FnOnce() -> Option<Timestamp>) -> Self {
+        if !trace::is_on() || NOT_TRACED.contains(&request.path()) {
+            return Self(None);
+        }
+        let span = now().and_then(|now| {
+            Span::begin(of_caller(request.headers()), now, || About {
+                name: method_of(request.method()).to_owned(),
+                kind: SpanKind::Server,
+                attributes: vec![(
+                    "http.request.method",
+                    method_of(request.method()).to_owned(),
+                )],
+            })
+        });
+        if let Some(span) = &span {
+            let trace = RequestTrace(span.traceparent());
+            request.extensions_mut().insert(trace);
+        }
+        Self(span)
+    }
+
+    /// Ends it with what the answer's head tells. Of the target it tells the route alone: a path
+    /// or a query may hold what is nobody's business.
+    pub(crate) fn end(self, response: &ServiceResponse, now: impl FnOnce() -> Option<Timestamp>) {
+        let Some(mut span) = self.0 else { return };
+        let Some(now) = now() else { return };
+        let request = response.request();
+        if let Some(route) = request.app_data::<Pattern>() {
+            span.rename(format!("{} {}", method_of(request.method()), route.0));
+            span.set("http.route", route.0);
+        }
+        if let Some(id) = request.extensions().get::<RequestId>() {
+            span.set("coatcheck.request.id", id.0.as_str());
+        }
+        let status = response.status();
+        span.set("http.response.status_code", status.as_str());
+        if status.is_server_error() {
+            span.fail("the request was not served");
+        }
+        span.end(now);
+    }
+}
+
+/// The trace context of a submission: the request's span, else the caller's context, else a new
+/// one.
+pub(crate) fn of(request: &HttpRequest, id: JobId) -> String {
+    of_request(request).unwrap_or_else(|| begun_by(id))
+}
+
+/// The id of the trace that a request belongs to, for its line in the log.
+pub(crate) fn trace_id_of(request: &HttpRequest) -> Option<String> {
+    let traceparent = of_request(request)?;
+    trace::trace_id(&traceparent).map(str::to_owned)
+}
+
+fn of_request(request: &HttpRequest) -> Option<String> {
+    if let Some(trace) = request.extensions().get::<RequestTrace>() {
+        return Some(trace.0.clone());
+    }
+    of_caller(request.headers()).map(str::to_owned)
+}
+
+fn of_caller(headers: &HeaderMap) -> Option<&str> {
+    trace::valid_part(headers.get("traceparent")?.to_str().ok()?)
 }
 
 /// A new trace. A job's id is as unique as a trace's has to be; its second half is random.
@@ -22,25 +97,6 @@ fn begun_by(id: JobId) -> String {
     format!("00-{trace}-{span:016x}-00")
 }
 
-fn is_valid(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_hex = |part: &[u8]| {
-        part.iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
-    let Some((head, rest)) = bytes.split_at_checked(LENGTH) else {
-        return false;
-    };
-    let (version, trace, span, flags) = (&head[..2], &head[3..35], &head[36..52], &head[53..]);
-    [2, 35, 52].iter().all(|dash| head[*dash] == b'-')
-        && [version, trace, span, flags].into_iter().all(is_hex)
-        && version != b"ff"
-        && !is_zero(trace)
-        && !is_zero(span)
-        && (rest.is_empty() || (version != b"00" && rest[0] == b'-'))
-}
-
 #[cfg(test)]
 mod tests {
     use coatcheck_shared::clock::SystemClock;
@@ -48,23 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_valid_contexts_are_continued() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert!(is_valid(good));
-        assert!(is_valid(&good.replacen("00", "cc", 1)));
-        assert!(is_valid(&format!("{}-more", good.replacen("00", "cc", 1))));
-        for bad in [
-            "",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-            "00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01",
-        ] {
-            assert!(!is_valid(bad), "{bad}");
-        }
-        assert!(is_valid(&begun_by(JobId::generate(&SystemClock))));
+    fn a_trace_of_its_own_is_valid() {
+        assert!(trace::is_valid(&begun_by(JobId::generate(&SystemClock))));
     }
 }

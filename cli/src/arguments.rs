@@ -6,6 +6,7 @@ use clap::{
 };
 
 use crate::{
+    check::CheckArguments,
     client::{
         get::GetArguments, list::ListArguments, logs::LogsArguments, moves::MoveArguments,
         submit::SubmitArguments, wait::WaitArguments,
@@ -32,6 +33,7 @@ Settings come from the environment, over the file that COATCHECK_CONFIG names, o
   COATCHECK_WORKER__GRACE_S       how long SIGTERM lets running jobs finish [25]
   COATCHECK_WORKER__LISTEN        where a worker serves /readyz and /metrics [127.0.0.1:8081]
   COATCHECK_LOG__FILTER           what is logged, as in info,coatcheck_worker=debug [info]
+  OTEL_EXPORTER_OTLP_ENDPOINT     where traces are sent, as in http://localhost:4318 [none]
 All of them, with their meaning, stand in coatcheck.toml.
 
 A client (submit, get, wait, list, cancel, retry, logs, load) reads these instead:
@@ -44,6 +46,7 @@ Examples:
   COATCHECK_LISTEN=127.0.0.1:9000 coatcheck  the same elsewhere
   coatcheck submit sleep '{\"ms\": 3000}' --wait
                                              hand in a job and see it finish
+  coatcheck check                            are the settings and servers fit?
   coatcheck keys create --scope jobs:submit  make a key, its secret on stdout
   coatcheck load --duration 30s              measure it
 
@@ -94,6 +97,12 @@ pub(crate) enum Command {
     /// Works on the database that DATABASE_URL names. Doing it again does nothing, and several at
     /// once wait for one another. The SQLite file of `coatcheck` without a command needs none.
     Migrate,
+    /// Say whether the settings, the database, Redis and this machine are fit, a line each.
+    ///
+    /// Reads the same settings as the other commands and changes nothing. Run it on each machine
+    /// before the first start and after changes. The exit status is 0, or 1 where a line says
+    /// "fail": what was answered 202 could be lost, or nothing would work at all.
+    Check(CheckArguments),
     /// Make, list and revoke the keys that callers show.
     ///
     /// Works on the database itself, with the settings of the API, so it needs no key and makes

@@ -68,7 +68,7 @@ impl Failure {
 }
 
 /// Without line breaks, and without what a terminal would obey: parts may come from elsewhere.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.replace(char::is_control, "\u{fffd}")
 }

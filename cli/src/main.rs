@@ -1,6 +1,7 @@
 //! `coatcheck`: the one binary, for operators and for clients.
 
 mod arguments;
+mod check;
 mod client;
 mod failure;
 #[cfg(feature = "failure-points")]
@@ -25,12 +26,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match CommandLine::parse().command {
-        None => roles::play(roles::all_in_one::run),
-        Some(Command::Api) => roles::play(roles::api::run),
-        Some(Command::Worker) => roles::play(roles::worker::run),
-        Some(Command::Migrate) => roles::play(roles::migrate::run),
+        None => roles::play("all", roles::all_in_one::run),
+        Some(Command::Api) => roles::play("api", roles::api::run),
+        Some(Command::Worker) => roles::play("worker", roles::worker::run),
+        Some(Command::Migrate) => roles::play("migrate", roles::migrate::run),
+        Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Keys(arguments)) => {
-            roles::play(|process| roles::keys::run(process, arguments))
+            roles::play("keys", |process| roles::keys::run(process, arguments))
         }
         Some(Command::Submit(arguments)) => client::submit::run(&arguments),
         Some(Command::Get(arguments)) => client::get::run(&arguments),

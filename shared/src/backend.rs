@@ -12,18 +12,25 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::failure_points;
 use crate::{
     clock::SynchronisedClock,
-    queue::{Queue, QueueError, in_process::InProcessQueue, redis::RedisQueue},
+    queue::{
+        Queue, QueueError,
+        in_process::InProcessQueue,
+        redis::{self, RedisFacts, RedisQueue},
+    },
     settings::Settings,
     signal::{Signals, in_process::InProcessSignals, redis::RedisSignals},
     store::{
         JobStore, Store, StoreError,
-        postgres::{PostgresSettings, PostgresStore},
-        sqlite::{SqliteSettings, SqliteStore},
+        postgres::{PostgresFacts, PostgresSettings, PostgresStore},
+        sqlite::{self, SqliteFacts, SqliteSettings, SqliteStore},
     },
 };
 
 /// How often a process sets its clock to the database's.
 const CLOCK_IS_SET_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a process tells its metrics how its connections are used.
+const CONNECTIONS_ARE_COUNTED_EVERY: Duration = Duration::from_secs(1);
 
 /// The most reads that go on in an SQLite file at once. They take a core each while they last, and
 /// each reader keeps pages in memory: more of them make nothing faster.
@@ -101,6 +108,7 @@ impl Backend {
     pub async fn open(settings: &Settings) -> Result<Self, BackendError> {
         let store = open_store(settings).await?;
         let clock = follow_clock_of(&store).await?;
+        watch_connections_of(&store);
         let (queue, signals): (Arc<dyn Queue>, Arc<dyn Signals>) = match &settings.redis_url {
             None => (
                 Arc::new(InProcessQueue::default()),
@@ -170,6 +178,77 @@ pub async fn migrate(settings: &Settings) -> Result<(), BackendError> {
     Ok(())
 }
 
+/// What a database says about itself.
+pub enum DatabaseFacts {
+    /// A Postgres.
+    Postgres {
+        /// How it is set up.
+        facts: Result<PostgresFacts, StoreError>,
+        /// Whether its schema is this program's.
+        schema: Result<(), StoreError>,
+    },
+    /// An SQLite file.
+    Sqlite {
+        /// Where it is.
+        path: PathBuf,
+        /// How it is; none where it is not there yet.
+        facts: Option<Result<SqliteFacts, StoreError>>,
+        /// Whether its folder can be written, with a write-ahead log in it.
+        log: Result<bool, StoreError>,
+    },
+}
+
+/// Asks the database about itself, and changes nothing in it.
+pub async fn database_facts(settings: &Settings) -> DatabaseFacts {
+    match Database::of(settings) {
+        Database::Postgres(url) => match postgres(settings, url) {
+            Ok(store) => DatabaseFacts::Postgres {
+                facts: store.facts().await,
+                schema: store.check_schema().await,
+            },
+            Err(error) => DatabaseFacts::Postgres {
+                facts: Err(error.clone()),
+                schema: Err(error),
+            },
+        },
+        Database::Sqlite(path) => DatabaseFacts::Sqlite {
+            log: can_keep_a_log_beside(&path).await,
+            facts: if path.exists() {
+                Some(sqlite::facts(&path).await)
+            } else {
+                None
+            },
+            path,
+        },
+    }
+}
+
+/// Tries it in a file of another name, and leaves nothing behind.
+async fn can_keep_a_log_beside(path: &Path) -> Result<bool, StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let made = !folder.exists();
+    if let Err(error) = tokio::fs::create_dir_all(folder).await {
+        return Err(sqlx::Error::Io(error).into());
+    }
+    let trial = folder.join(format!("check-{}.sqlite3", std::process::id()));
+    let tried = sqlite::can_keep_a_log(&trial).await;
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut file = trial.clone().into_os_string();
+        file.push(ending);
+        drop(tokio::fs::remove_file(file).await);
+    }
+    if made {
+        drop(tokio::fs::remove_dir(folder).await);
+    }
+    tried
+}
+
+/// What Redis says about itself; none where the settings name none.
+pub async fn redis_facts(settings: &Settings) -> Option<Result<RedisFacts, QueueError>> {
+    let url = settings.redis_url.as_ref()?;
+    Some(redis::facts(&settings.redis, url.expose_secret()).await)
+}
+
 fn postgres(settings: &Settings, url: SecretString) -> Result<PostgresStore, StoreError> {
     PostgresStore::connect(&PostgresSettings {
         url,
@@ -201,6 +280,27 @@ async fn open_sqlite(settings: &Settings, path: PathBuf) -> Result<SqliteStore, 
         deadline: settings.store.deadline(),
     };
     Ok(SqliteStore::open(&settings).await?)
+}
+
+/// Keeps the metrics of the store's connections true while the store lives.
+fn watch_connections_of(store: &Arc<dyn Store>) {
+    let watched = Arc::downgrade(store);
+    tokio::spawn(async move {
+        while let Some(store) = watched.upgrade() {
+            for pool in store.connections() {
+                let connections = |state: &'static str| {
+                    metrics::gauge!("coatcheck_store_connections",
+                        "pool" => pool.pool, "state" => state)
+                };
+                connections("used").set(pool.used);
+                connections("idle").set(pool.idle);
+                metrics::gauge!("coatcheck_store_connections_max", "pool" => pool.pool)
+                    .set(pool.most);
+            }
+            drop(store);
+            tokio::time::sleep(CONNECTIONS_ARE_COUNTED_EVERY).await;
+        }
+    });
 }
 
 /// A clock that is set to the store's now, and again while the store lives.

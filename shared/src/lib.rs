@@ -10,6 +10,7 @@ pub mod clock;
 pub mod failure_points;
 pub mod job;
 pub mod kind;
+pub mod metric_catalogue;
 pub mod queue;
 pub mod settings;
 pub mod signal;
@@ -17,3 +18,4 @@ pub mod store;
 #[cfg(test)]
 pub(crate) mod test_proxy;
 pub mod timestamp;
+pub mod trace;

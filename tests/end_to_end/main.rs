@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cancelling;
+mod checking;
 mod events;
 mod failing;
 mod held_at_once;
@@ -13,10 +14,14 @@ mod large_results;
 mod listing;
 mod load;
 mod logs;
+mod metrics;
 mod moving;
 mod operating;
 mod real_input;
+mod redaction;
 mod redis_lost;
+mod stub;
+mod traces;
 mod way_of_a_job;
 
 /// Makes a test for each mode of each of these functions, which take the mode.

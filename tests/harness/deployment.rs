@@ -34,6 +34,7 @@ pub struct Plan {
     apis: usize,
     workers: usize,
     own_redis: bool,
+    password: Option<String>,
 }
 
 impl Plan {
@@ -46,6 +47,7 @@ impl Plan {
             apis: 1,
             workers: 1,
             own_redis: false,
+            password: None,
         }
     }
 
@@ -78,6 +80,13 @@ impl Plan {
         self
     }
 
+    /// Has the addresses of the servers carry a password, which they do not look at.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
     /// Starts it all.
     ///
     /// # Errors
@@ -103,7 +112,12 @@ impl Plan {
         };
         match self.mode {
             Mode::Embedded => deployment.prepare_embedded()?,
-            Mode::Distributed => deployment.prepare_distributed(self.own_redis).await?,
+            Mode::Distributed => {
+                let password = self.password.as_deref();
+                deployment
+                    .prepare_distributed(self.own_redis, password)
+                    .await?;
+            }
         }
         for _ in 0..self.apis {
             deployment.start_api()?;
@@ -211,13 +225,20 @@ impl Deployment {
         self.environment.insert(name.to_owned(), value.into());
     }
 
+    fn add_password(&mut self, variable: &str, user: &str, password: &str) {
+        if let Some(url) = self.environment.get_mut(variable) {
+            let bare = url.replacen(&format!("{user}@"), "", 1);
+            *url = bare.replacen("://", &format!("://{user}:{password}@"), 1);
+        }
+    }
+
     fn prepare_embedded(&mut self) -> Result<()> {
         let data = text_of(&self.folder.path().join("data"))?;
         self.set("COATCHECK_DATA_DIR", data);
         Ok(())
     }
 
-    async fn prepare_distributed(&mut self, own_redis: bool) -> Result<()> {
+    async fn prepare_distributed(&mut self, own_redis: bool, password: Option<&str>) -> Result<()> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Process ids come round again: the folder's name does not while it exists.
@@ -236,6 +257,10 @@ impl Deployment {
             }
         }
         self.set("COATCHECK_REDIS__PREFIX", name);
+        if let Some(password) = password {
+            self.add_password("DATABASE_URL", "coatcheck", password);
+            self.add_password("REDIS_URL", "default", password);
+        }
         migrate(&binary()?, &self.environment, self.folder.path())
     }
 }

@@ -254,7 +254,10 @@ fn command(binary: &Path, arguments: &[&str], environment: &Environment, folder:
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("COATCHECK_") || text == "DATABASE_URL" || text == "REDIS_URL" {
+        let is_setting = ["COATCHECK_", "OTEL_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+        if is_setting || text == "DATABASE_URL" || text == "REDIS_URL" {
             command.env_remove(&name);
         }
     }

@@ -93,9 +93,15 @@ impl JobContext {
         &self.job.metadata
     }
 
-    /// The W3C trace context of the request that submitted the job, to be passed on in calls.
+    /// The W3C trace context to be passed on in calls: of this run where traces are on, else of
+    /// the request that submitted the job.
     pub fn traceparent(&self) -> Option<&str> {
         self.job.traceparent.as_deref()
+    }
+
+    /// The time by the database's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// When this attempt is out of time, by its timeout or the job's deadline.
@@ -142,7 +148,7 @@ impl JobContext {
             job: self.job.id,
             attempt: self.job.attempt,
             sequence: self.next_line.fetch_add(1, Ordering::Relaxed),
-            logged_at: self.clock.now(),
+            logged_at: self.now(),
             text: text[..text.floor_char_boundary(LONGEST_LINE)].replace('\0', "\u{fffd}"),
         }));
     }

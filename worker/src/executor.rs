@@ -16,7 +16,8 @@ use crate::{
     HandlerError, JobContext, Registry,
     context::{Report, ResultPlace, ResultTarget},
     ending::{Ending, Rules, StopCause, TimeLimit, panic_message},
-    reporter,
+    queue_labels::QueueLabels,
+    reporter, run_trace,
     running::{Hold, Run},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct Executor {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) rules: Rules,
     pub(crate) graces: Graces,
+    /// The queues that have a label of their own in metrics.
+    pub(crate) queue_labels: QueueLabels,
     /// Fires when the worker is told to end: nothing begins after it.
     pub(crate) draining: CancellationToken,
     /// Fires when the worker's grace is over: what runs is stopped.
@@ -59,19 +62,21 @@ pub(crate) struct Executor {
 impl Executor {
     /// Runs a job. None: nothing is to be recorded, its lease being lost.
     pub(crate) async fn execute(&self, run: Run) -> Option<Outcome> {
-        let Run { job, hold } = run;
+        let Run { mut job, hold } = run;
         if hold.lease.lost.is_cancelled() {
             return None;
         }
         if self.draining.is_cancelled() {
             return Some(Outcome::Released);
         }
+        let began_at = self.observe_wait(&job);
+        let span = run_trace::begin(&mut job, began_at);
         let context = self.context_of(job);
-        let began_at = self.observe_wait(context.job());
         let (ending, stopped_by) = self.run_handler(&context, &hold).await;
         let ended_at = self.clock.now();
         observe_run(context.job(), ended_at.since(began_at));
         report_ending(&ending, stopped_by);
+        run_trace::end(span, &ending, ended_at);
         if stopped_by != Some(StopCause::LeaseLost) && context.has_reported() {
             reporter::flush(&self.reports).await;
         }
@@ -92,11 +97,8 @@ impl Executor {
     }
 
     fn observe_wait(&self, job: &ClaimedJob) -> Timestamp {
-        if job.attempt == 1 {
-            let waited = job.started_at.since(job.created_at);
-            metrics::histogram!("coatcheck_job_wait_seconds", "queue" => job.queue.to_string())
-                .record(waited);
-        }
+        self.queue_labels
+            .record_wait(&job.queue, job.started_at.since(job.queued_at));
         tracing::debug!(worker_lease = %job.lease, "the job begins");
         self.clock.now()
     }
@@ -201,11 +203,17 @@ fn observe_run(job: &ClaimedJob, took: Duration) {
     metrics::histogram!("coatcheck_job_run_seconds", "kind" => job.kind.to_string()).record(took);
 }
 
+/// What a handler says of its failure may hold parts of the payload: it is in the job, for those who
+/// may see that, and not in the log.
 fn report_ending(ending: &Ending, stopped_by: Option<StopCause>) {
     match (ending, stopped_by) {
         (Ending::Returned(Ok(_)), _) => tracing::debug!("the handler is done"),
-        (Ending::Returned(Err(error)), None) => tracing::warn!(%error, "the attempt failed"),
-        (Ending::Panicked(message), _) => tracing::error!(%message, "the handler panicked"),
+        (Ending::Returned(Err(_)), None) => {
+            tracing::warn!("the attempt failed: the job's error says why");
+        }
+        (Ending::Panicked(_), _) => {
+            tracing::error!("the handler panicked: the job's error has its words");
+        }
         (Ending::OutOfTime(limit), _) => tracing::warn!(?limit, "the attempt is out of time"),
         (Ending::Returned(Err(_)) | Ending::Dropped, cause) => {
             tracing::info!(?cause, "the handler was stopped");

@@ -22,8 +22,10 @@ mod monitor;
 mod pause;
 mod process;
 mod pump;
+mod queue_labels;
 pub mod registry;
 mod reporter;
+mod run_trace;
 mod running;
 mod status;
 mod worker;
@@ -31,7 +33,7 @@ mod worker;
 pub use coatcheck_shared::{
     job::{JobResult, ResultBody},
     kind::KindPayload,
-    settings,
+    settings, trace,
 };
 pub use schemars;
 pub use tokio_util::sync::CancellationToken;

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use coatcheck_shared::job::{ClaimedJob, JobId};
+use coatcheck_shared::{
+    job::{ClaimedJob, JobId},
+    trace,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -129,13 +132,8 @@ fn span_of(job: &ClaimedJob) -> Span {
         attempt = job.attempt,
         trace_id = tracing::field::Empty,
     );
-    if let Some(trace_id) = job.traceparent.as_deref().and_then(trace_id) {
+    if let Some(trace_id) = job.traceparent.as_deref().and_then(trace::trace_id) {
         span.record("trace_id", trace_id);
     }
     span
-}
-
-/// The trace's id in a W3C `traceparent`: its second field.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    traceparent.split('-').nth(1)
 }

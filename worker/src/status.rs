@@ -67,6 +67,16 @@ impl WorkerStatus {
         self.slots
     }
 
+    /// Tells the metrics how many jobs it can hold, and that it holds none yet.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a number of jobs in one process"
+    )]
+    pub(crate) fn record_slots(&self) {
+        metrics::gauge!("coatcheck_worker_slots").set(self.slots as f64);
+        metrics::gauge!("coatcheck_jobs_running").set(self.running() as f64);
+    }
+
     pub(crate) fn set_leased(&self, leased: bool) {
         self.leased.store(leased, Ordering::Relaxed);
     }

@@ -26,6 +26,7 @@ use crate::{
     monitor::{how_it_ended, monitor},
     pause::Pause,
     pump::Pump,
+    queue_labels::QueueLabels,
     reporter,
     running::Running,
     status::WorkerStatus,
@@ -66,6 +67,7 @@ impl Worker {
         let draining = CancellationToken::new();
         let slots = settings.worker.concurrency;
         let status = WorkerStatus::new(running.clone(), draining.clone(), slots);
+        status.record_slots();
         Self {
             backend,
             registry,
@@ -262,6 +264,7 @@ impl Worker {
                 shut_down: SHUT_DOWN_MOMENT,
                 lease_lost: self.lease_terms().margin() / 2,
             },
+            queue_labels: QueueLabels::default(),
             draining: self.draining.clone(),
             abandoned,
         }

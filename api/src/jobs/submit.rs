@@ -35,7 +35,7 @@ pub(crate) async fn post(
         caller.tenant.clone(),
         api.now(),
         &api.defaults,
-        trace_context::of(request.headers(), id),
+        trace_context::of(&request, id),
     );
     new.idempotency = key.as_ref().map(|key| {
         let expires_at = new.created_at.after(api.defaults.idempotency_retain);

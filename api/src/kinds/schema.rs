@@ -9,7 +9,7 @@ use crate::{
     strict_json::push_segment,
 };
 
-/// The longest explanation of one error: it may repeat the value.
+/// The longest explanation of one error: it may repeat the schema.
 const LONGEST_DETAIL: usize = 300;
 
 /// A compiled schema.
@@ -74,7 +74,8 @@ fn field_errors(error: &ValidationError<'_>) -> Vec<FieldError> {
             .map(|name| member(name, "no such field"))
             .collect(),
         _ => {
-            let mut detail = error.to_string();
+            // The value itself may be a secret, and what is answered is often logged on the way.
+            let mut detail = error.masked_with("the value").to_string();
             if detail.len() > LONGEST_DETAIL {
                 detail.truncate(detail.floor_char_boundary(LONGEST_DETAIL));
                 detail.push('…');

@@ -65,6 +65,8 @@ problem_types! {
         "The same request came before under the same Idempotency-Key and became the job that `job` names, which has since been deleted or is past its retention. No second job was made. Submit under a new key to have the work done again.";
     KeyNotFound = 404, "key-not-found", "There is no such key",
         "No key with this id is visible to the caller: it was never made, it was revoked, or it belongs to another tenant. The three cannot be told apart.";
+    QueueNotFound = 404, "queue-not-found", "There is no such queue",
+        "A queue is made on first use, so every name of 1 to 64 of `a-z 0-9 _ . -` is one; this is none.";
     ResultNotReady = 404, "result-not-ready", "The job is not finished",
         "The job exists and has no result yet. Come back after Retry-After, or ask for the job with `Prefer: wait=N`.";
     NoResult = 404, "no-result", "The job ended without a result",

@@ -20,6 +20,7 @@ mod matrix;
 mod moves;
 mod polling;
 mod problems;
+mod queues;
 mod results;
 mod service;
 mod shutdown;

@@ -55,6 +55,8 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/jobs/{id}/logs", "", 200, 404),
     row("GET", "/v1/jobs/{id}/events", "", 200, 404),
     row("GET", "/v1/kinds", "", 200, 200),
+    row("GET", "/v1/queues", "", 200, 200),
+    row("GET", "/v1/queues/{queue}", "", 200, 200),
     row("GET", "/v1/keys", "", 200, 200),
     row("POST", "/v1/keys", NEW_KEY, 201, 403),
     row("GET", "/v1/keys/{id}", "", 200, 404),
@@ -127,6 +129,7 @@ impl Stage {
         row.path
             .replace("{id}", id)
             .replace("{name}", "unauthorized")
+            .replace("{queue}", "default")
     }
 
     async fn ask(&self, row: &Row, target: &str, head: &str) -> crate::client::Answer {

@@ -35,8 +35,11 @@ pub(crate) struct Process {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Sets up the process and has it play a role to its end.
-pub(crate) fn play<Run>(role: impl FnOnce(Process) -> Run) -> Result<ExitCode, Failure>
+/// Sets up the process and has it play the role of this name to its end.
+pub(crate) fn play<Run>(
+    name: &'static str,
+    role: impl FnOnce(Process) -> Run,
+) -> Result<ExitCode, Failure>
 where
     Run: Future<Output = Result<(), Failure>>,
 {
@@ -53,10 +56,12 @@ where
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("no runtime: {error}")))?;
+    let mut traces = None;
     let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown::on_signals(shutdown.clone())?;
-        let metrics = telemetry::measure()?;
+        let metrics = telemetry::measure(name)?;
+        traces = telemetry::trace(&settings, name)?;
         role(Process {
             settings,
             metrics,
@@ -64,6 +69,10 @@ where
         })
         .await
     });
+    // While there are still threads to send them.
+    if let Some(traces) = traces {
+        traces.end();
+    }
     runtime.shutdown_timeout(LAST_TASKS);
     outcome.map(|()| ExitCode::SUCCESS)
 }

@@ -16,9 +16,9 @@ use crate::{
     kind::KindDefinition,
     queue::{Hint, Lane},
     store::{
-        CancelOutcome, CancelledJobs, DeleteOutcome, Finish, FinishOutcome, JobStore, KeeperStore,
-        LogLine, ProgressReport, ReadStore, Rescued, ResultChunk, ResultLookup, RetryOutcome,
-        RunStore, Store, StoreError,
+        CancelOutcome, CancelledJobs, Census, CensusStore, DeleteOutcome, Finish, FinishOutcome,
+        JobStore, KeeperStore, LogLine, PoolUse, ProgressReport, ReadStore, Rescued, ResultChunk,
+        ResultLookup, RetryOutcome, RunStore, Store, StoreError,
     },
     timestamp::Timestamp,
 };
@@ -108,5 +108,16 @@ failing! {
         fn delete_expired(now: Timestamp, limit: u32) -> u64;
         fn delete_expired_keys(now: Timestamp, limit: u32) -> u64;
         fn delete_ended_leases() -> u64;
+    }
+
+    impl CensusStore {
+        fn take_census() -> ();
+        fn census(tenant: Option<&Tenant>) -> Census;
+    }
+}
+
+impl Store for FailingStore {
+    fn connections(&self) -> Vec<PoolUse> {
+        self.store.connections()
     }
 }

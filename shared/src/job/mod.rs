@@ -139,6 +139,8 @@ pub struct ClaimedJob {
     pub lease: LeaseId,
     /// When it was submitted.
     pub created_at: Timestamp,
+    /// Since when it could have been claimed.
+    pub queued_at: Timestamp,
     /// When it was claimed.
     pub started_at: Timestamp,
     /// The longest that this attempt may run.

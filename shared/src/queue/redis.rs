@@ -1,6 +1,7 @@
 //! The queue of the distributed mode: one Redis list a lane.
 
 pub(crate) mod endpoint;
+mod facts;
 pub(crate) mod link;
 mod poppers;
 
@@ -11,6 +12,7 @@ use redis::{Cmd, Pipeline, Value, aio::MultiplexedConnection, cmd};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+pub use self::facts::{RedisFacts, facts};
 use self::{
     endpoint::Endpoint,
     link::{Link, count_error},

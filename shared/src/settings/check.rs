@@ -15,6 +15,7 @@ impl Settings {
         self.check_addresses(&mut wrong);
         self.check_auth(&mut wrong);
         self.check_commands(&mut wrong);
+        self.check_traces(&mut wrong);
         if wrong.is_empty() {
             Ok(())
         } else {
@@ -97,6 +98,9 @@ impl Settings {
             1_000.0,
         );
         range("redis.deadline_s", self.redis.deadline_s, 0.1, 60.0);
+        range("traces.sample_ratio", self.traces.sample_ratio, 0.0, 1.0);
+        range("traces.queue", number(self.traces.queue), 1.0, 1_000_000.0);
+        range("traces.deadline_s", self.traces.deadline_s, 0.1, 60.0);
         range(
             "limits.body_bytes",
             number(self.limits.body_bytes),
@@ -164,6 +168,21 @@ impl Settings {
         }
     }
 
+    fn check_traces(&self, wrong: &mut Vec<String>) {
+        let endpoint = self
+            .traces
+            .endpoint
+            .as_ref()
+            .map(ExposeSecret::expose_secret);
+        if endpoint.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            wrong.push(
+                "OTEL_EXPORTER_OTLP_ENDPOINT (traces.endpoint) must be http://… or https://…, \
+                 the collector's address for OTLP over HTTP"
+                    .to_owned(),
+            );
+        }
+    }
+
     fn check_commands(&self, wrong: &mut Vec<String>) {
         for (name, command) in &self.commands {
             if !command.program.is_absolute() {
@@ -189,6 +208,8 @@ mod tests {
              store.committers = 0\n\
              limits.queue_depth = 0\n\
              limits.rate_per_s = -1\n\
+             traces.sample_ratio = 2\n\
+             traces.endpoint = \"collector:4318\"\n\
              commands.x.program = \"ls\"",
         )
         .unwrap_err()
@@ -200,6 +221,8 @@ mod tests {
             "store.committers",
             "limits.queue_depth is 0",
             "limits.rate_per_s is -1, it goes from 0",
+            "traces.sample_ratio is 2, it goes from 0 to 1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
             "commands.x.program",
         ] {
             assert!(error.contains(part), "{part}: {error}");

@@ -30,10 +30,11 @@ const NOT_SETTINGS: [&str; 4] = ["CONFIG", "URL", "KEY", "FAILPOINTS"];
 pub(super) const ADDRESSES: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
 
 /// The settings whose variables are taken as they stand: a key of digits alone is no number.
-const VERBATIM: [(&str, &str); 3] = [
+const VERBATIM: [(&str, &str); 4] = [
     ("DATABASE_URL", "database_url"),
     ("REDIS_URL", "redis_url"),
     ("COATCHECK_AUTH__ADMIN_KEY", "auth.admin_key"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
 ];
 
 /// The settings of this process: the defaults, the file that `COATCHECK_CONFIG` names, and the

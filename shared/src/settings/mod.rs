@@ -33,6 +33,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     pub http: HttpSettings,
     pub log: LogSettings,
+    pub traces: TraceSettings,
     #[serde(default)]
     pub kinds: BTreeMap<KindName, KindSettings>,
     #[serde(default)]
@@ -156,6 +157,17 @@ pub struct LogSettings {
     pub filter: String,
 }
 
+/// `[traces]`: where spans are sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "coatcheck.toml documents them, once")]
+pub struct TraceSettings {
+    pub endpoint: Option<SecretString>,
+    pub sample_ratio: f64,
+    pub queue: usize,
+    pub deadline_s: f64,
+}
+
 /// `[kinds.NAME]`: what is settled about a kind in advance.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,6 +250,13 @@ impl KeeperSettings {
 
 impl StoreSettings {
     /// How long one answer of the database may take.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs_f64(self.deadline_s)
+    }
+}
+
+impl TraceSettings {
+    /// How long the collector may take to answer.
     pub fn deadline(&self) -> Duration {
         Duration::from_secs_f64(self.deadline_s)
     }

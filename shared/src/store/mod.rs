@@ -1,10 +1,11 @@
 //! The store: where jobs are, and the only truth about them.
 //!
-//! Four traits: [`ReadStore`] (whatever reads the same in every dialect) and, by who calls them,
-//! [`JobStore`] (the API), [`RunStore`] (a worker's runs), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
+//! Five traits: [`ReadStore`] (whatever reads the same in every dialect), [`CensusStore`] (the only
+//! one that counts) and, by who calls them, [`JobStore`] (the API), [`RunStore`] (a worker's runs), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
 //! one transaction whose condition names the state and attempt that it expects. Every verb may be
 //! asked again where its answer was lost; every implementation passes the suite in `conformance`.
 
+mod census;
 mod chunks;
 mod client_moves;
 mod columns;
@@ -32,6 +33,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use self::{
+    census::{Census, CensusStore, Figures, Group},
     error::StoreError,
     exchange::{
         CancelOutcome, CancelledJobs, DeleteOutcome, Finish, FinishOutcome, LogLine,
@@ -51,9 +53,35 @@ use crate::{
 };
 
 /// Everything that is asked of a store.
-pub trait Store: ReadStore + JobStore + RunStore + KeeperStore {}
+pub trait Store: ReadStore + JobStore + RunStore + KeeperStore + CensusStore {
+    /// How its connections are used.
+    fn connections(&self) -> Vec<PoolUse>;
+}
 
-impl<S: ReadStore + JobStore + RunStore + KeeperStore> Store for S {}
+/// How the connections of one pool are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolUse {
+    /// What the pool is for.
+    pub pool: &'static str,
+    /// How many serve a statement now.
+    pub used: u32,
+    /// How many are open and serve none.
+    pub idle: u32,
+    /// How many there may be.
+    pub most: u32,
+}
+
+impl PoolUse {
+    fn of<DB: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<DB>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Self {
+            pool: name,
+            used: pool.size().saturating_sub(idle),
+            idle,
+            most: pool.options().get_max_connections(),
+        }
+    }
+}
 
 /// What reads the same in every dialect, and the catalogue of queues and kinds.
 #[async_trait]

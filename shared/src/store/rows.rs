@@ -112,8 +112,8 @@ impl TryFrom<LifecycleRow> for Lifecycle {
 /// The columns of a [`ClaimedRow`].
 macro_rules! claimed_columns {
     () => {
-        "id, tenant, kind, queue, attempt, max_attempts, created_at, started_at, timeout_ms, \
-         deadline_at, backoff_ms, payload_type, payload_size, payload, metadata, traceparent"
+        "id, tenant, kind, queue, attempt, max_attempts, created_at, queued_at, started_at, \
+         timeout_ms, deadline_at, backoff_ms, payload_type, payload_size, payload, metadata, traceparent"
     };
 }
 pub(super) use claimed_columns;
@@ -128,6 +128,7 @@ pub(super) struct ClaimedRow {
     attempt: i32,
     max_attempts: i32,
     created_at: Timestamp,
+    queued_at: Option<Timestamp>,
     started_at: Timestamp,
     timeout_ms: Option<i64>,
     deadline_at: Option<Timestamp>,
@@ -153,6 +154,7 @@ impl ClaimedRow {
             max_attempts: count("number of attempts", self.max_attempts)?,
             lease,
             created_at: self.created_at,
+            queued_at: self.queued_at.unwrap_or(self.created_at),
             started_at: self.started_at,
             timeout: self.timeout_ms.map(milliseconds),
             deadline_at: self.deadline_at,

@@ -51,6 +51,7 @@ impl Rehearsal {
             max_attempts: 1,
             lease: LeaseId::generate(&SystemClock),
             created_at: now,
+            queued_at: now,
             started_at: now,
             timeout: None,
             deadline_at: None,

@@ -23,6 +23,7 @@ fn job(attempt: u32) -> ClaimedJob {
         max_attempts: 3,
         lease: LeaseId::from_uuid(Uuid::from_u128(2)),
         created_at: now(),
+        queued_at: now(),
         started_at: now(),
         timeout: Some(Duration::from_secs(2)),
         deadline_at: None,

@@ -14,7 +14,13 @@ mod request;
 
 use std::{error::Error, time::Duration};
 
-use coatcheck_shared::{job::JobResult, kind::http::HttpPayload, settings::Settings};
+use coatcheck_shared::{
+    job::JobResult,
+    kind::http::HttpPayload,
+    settings::Settings,
+    trace::{About, Span, SpanKind},
+};
+use url::Url;
 
 use self::address::PrivateAddress;
 use super::BuiltinError;
@@ -66,18 +72,53 @@ impl Handler for HttpHandler {
         payload: HttpPayload,
         context: &JobContext,
     ) -> Result<JobResult, HandlerError> {
-        let mut request = request::build(&self.client, payload, context.traceparent())?;
+        let call = trace_of(&payload, context);
+        let traceparent = call.as_ref().map(Span::traceparent);
+        let traceparent = traceparent.as_deref().or(context.traceparent());
+        let mut request = request::build(&self.client, payload, traceparent)?;
         if !self.allow_private {
             address::check_literal(request.url())?;
         }
         request.timeout_mut().get_or_insert(self.timeout);
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = self.call(request, context) => outcome,
             () = context.cancellation().cancelled() => {
                 Err(HandlerError::retry("the call was broken off"))
             }
-        }
+        };
+        end_trace(call, &outcome, context);
+        outcome
     }
+}
+
+/// The call as part of the job's trace. Of its URL it tells the host alone.
+fn trace_of(payload: &HttpPayload, context: &JobContext) -> Option<Span> {
+    Span::begin(context.traceparent(), context.now(), || {
+        let method = request::known_method(&payload.method);
+        let host = Url::parse(&payload.url).ok();
+        let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
+        About {
+            name: method.to_owned(),
+            kind: SpanKind::Client,
+            attributes: vec![
+                ("http.request.method", method.to_owned()),
+                ("server.address", host.to_owned()),
+            ],
+        }
+    })
+}
+
+fn end_trace(span: Option<Span>, outcome: &Result<JobResult, HandlerError>, context: &JobContext) {
+    let Some(mut span) = span else { return };
+    match outcome {
+        Ok(result) => {
+            if let Some(status) = result.status {
+                span.set("http.response.status_code", status.to_string());
+            }
+        }
+        Err(_) => span.fail("there was no answer to keep"),
+    }
+    span.end(context.now());
 }
 
 /// The URL stays out of the message: it may carry a secret.

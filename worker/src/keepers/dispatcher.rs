@@ -48,6 +48,7 @@ impl Dispatcher {
         loop {
             let now = self.backend.clock.now();
             let due = self.backend.store.enqueue_due(now, BATCH).await?;
+            metrics::counter!("coatcheck_jobs_due_total").increment(due.len() as u64);
             push_ready(&self.backend, &due).await;
             if due.len() < BATCH as usize {
                 return Ok(());

@@ -15,7 +15,10 @@ use coatcheck_shared::{
     settings::Settings,
     store::StoreError,
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use self::{cleaner::Cleaner, dispatcher::Dispatcher, rescuer::Rescuer};
 use crate::pause::jittered;
@@ -49,9 +52,15 @@ pub(crate) fn start(backend: &Backend, settings: &Settings, tasks: &mut JoinSet<
 
 async fn keep<K: Keeper>(mut keeper: K) {
     loop {
-        let pause = match keeper.sweep().await {
+        let began = Instant::now();
+        let swept = keeper.sweep().await;
+        metrics::histogram!("coatcheck_keeper_sweep_seconds", "keeper" => K::NAME)
+            .record(began.elapsed());
+        let pause = match swept {
             Ok(pause) => pause,
             Err(error) => {
+                metrics::counter!("coatcheck_keeper_errors_total", "keeper" => K::NAME)
+                    .increment(1);
                 tracing::warn!(keeper = K::NAME, %error, "a sweep failed and is done again");
                 Duration::from_secs(1)
             }

@@ -94,7 +94,7 @@ impl Reading<'_> {
             self.caller.tenant.clone(),
             api.now(),
             &api.defaults,
-            trace_context::of(self.request.headers(), id),
+            trace_context::of(self.request, id),
         ))
     }
 

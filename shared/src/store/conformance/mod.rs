@@ -1,5 +1,6 @@
 //! The suite that every store must pass: one test a case and dialect.
 
+mod census;
 mod client_moves;
 mod fixture;
 mod groups;
@@ -105,6 +106,11 @@ stores_conform! {
         filters_narrow_a_list
         another_tenant_sees_nothing
         queues_and_kinds_are_catalogued
+    }
+    census {
+        jobs_are_counted_by_queue_and_state_while_they_are_active
+        a_tenants_census_has_its_own_jobs_alone
+        a_count_is_followed_by_a_pause
     }
     model {
         random_walks_agree_with_the_state_machine

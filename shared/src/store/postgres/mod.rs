@@ -1,8 +1,10 @@
 //! The store in Postgres, for any number of API and worker processes.
 
+mod census;
 mod chunks;
 mod client_moves;
 mod deletion;
+mod facts;
 mod given_up;
 mod inserts;
 mod jobs;
@@ -22,8 +24,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub use self::facts::PostgresFacts;
 use self::{given_up::GivenUp, transaction::Transaction};
-use super::{StoreError, deadline};
+use super::{PoolUse, StoreError, deadline};
 
 /// The schema, step by step.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -45,6 +48,13 @@ pub struct PostgresStore {
     writer: PgPool,
     deadline: Duration,
     given_up: GivenUp,
+}
+
+impl super::Store for PostgresStore {
+    fn connections(&self) -> Vec<PoolUse> {
+        // The reader is the same pool.
+        vec![PoolUse::of("all", &self.writer)]
+    }
 }
 
 impl PostgresStore {

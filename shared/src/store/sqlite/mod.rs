@@ -4,10 +4,12 @@
 //! is one writer at a time, which is lock enough) and no clock of its own (the machine's is used:
 //! there is no other machine to disagree with).
 
+mod census;
 mod chunks;
 mod claims;
 mod client_moves;
 mod deletion;
+mod facts;
 mod finishes;
 mod groups;
 mod hot_writes;
@@ -28,8 +30,9 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+pub use self::facts::{SqliteFacts, can_keep_a_log, facts};
 use self::hot_writes::HotWrites;
-use super::{StoreError, deadline, schema};
+use super::{PoolUse, StoreError, deadline, schema};
 use crate::{
     clock::{Clock, SystemClock},
     job::JobId,
@@ -66,6 +69,16 @@ pub struct SqliteStore {
     writer: SqlitePool,
     hot_writes: HotWrites,
     deadline: Duration,
+    census: census::LastCensus,
+}
+
+impl super::Store for SqliteStore {
+    fn connections(&self) -> Vec<PoolUse> {
+        vec![
+            PoolUse::of("reader", &self.reader),
+            PoolUse::of("writer", &self.writer),
+        ]
+    }
 }
 
 impl SqliteStore {
@@ -107,6 +120,7 @@ impl SqliteStore {
             hot_writes: HotWrites::start(writer.clone()),
             writer,
             deadline: settings.deadline,
+            census: census::LastCensus::default(),
         })
     }
 

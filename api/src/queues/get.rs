@@ -1,0 +1,27 @@
+//! `GET /v1/queues/{queue}`: one queue.
+
+use actix_web::{HttpRequest, http::StatusCode, web::Data};
+use coatcheck_shared::job::QueueName;
+
+use super::{QueueView, visible};
+use crate::{
+    api::Api,
+    caller::Caller,
+    problem::{Problem, ProblemType},
+    reply::{self, Answer},
+};
+
+/// Shows a queue. A queue is made on first use, so one without jobs is there, and empty: what
+/// scales workers has to see a nought.
+pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {
+    let name = request.match_info().get("queue").unwrap_or_default();
+    let name: QueueName = name
+        .parse()
+        .map_err(|_| Problem::new(ProblemType::QueueNotFound, "No queue has such a name."))?;
+    let (census, mut queues) = visible(&caller, &api).await?;
+    let figures = queues.remove(&name).unwrap_or_default();
+    reply::json(
+        StatusCode::OK,
+        &QueueView::of(name, &figures, census.taken_at),
+    )
+}

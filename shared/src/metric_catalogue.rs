@@ -112,6 +112,8 @@ pub const CATALOGUE: &[Metric] = &[
     counter("coatcheck_fallback_claims_total", &[], WORKER, "Jobs claimed straight from the store, Redis being away."),
     counter("coatcheck_jobs_due_total", &[], WORKER, "Scheduled jobs that the dispatcher made ready."),
     counter("coatcheck_hints_repushed_total", &[], WORKER, "Lost hints that the dispatcher pushed again."),
+    counter("coatcheck_crashes_total", &[], WORKER, "Attempts under which a worker died: those queued again and those that ended with that."),
+    counter("coatcheck_suspect_runs_total", &[], WORKER, "Runs apart from other jobs, a worker having died under the job before."),
     counter("coatcheck_rescued_total", &[], WORKER, "Dead workers' jobs that the rescuer queued again."),
     counter("coatcheck_rescued_ended_total", &[], WORKER, "Dead workers' jobs that ended with that."),
     counter("coatcheck_overdue_failed_total", &[], WORKER, "Jobs that failed because their time was over before they began."),

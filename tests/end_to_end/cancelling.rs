@@ -1,11 +1,12 @@
 //! Cancelling jobs.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use coatcheck_tests::{
     client::Client,
     deployment::{Mode, Plan},
 };
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::in_both_modes;
@@ -17,6 +18,7 @@ in_both_modes!(
     a_running_job_is_stopped,
     a_running_program_is_killed_with_its_children,
     a_finished_job_cannot_be_cancelled,
+    the_answer_agrees_with_the_final_state,
 );
 
 async fn cancel(client: &Client, id: &str) -> (u16, Value) {
@@ -119,4 +121,32 @@ async fn a_finished_job_cannot_be_cancelled(mode: Mode) {
     let (status, problem) = cancel(&client, &id).await;
     assert_eq!(status, 409, "{problem}");
     assert_eq!(client.job(&id).await.unwrap()["state"], "succeeded");
+}
+
+/// Jobs that end at about the moment when they are cancelled.
+async fn the_answer_agrees_with_the_final_state(mode: Mode) {
+    let deployment = Plan::new(mode).start().await.unwrap();
+    let client = deployment.client().unwrap();
+    let raced = stream::iter(0..400_u64).map(|number| {
+        let client = client.clone();
+        async move {
+            let submission = json!({"kind": "sleep", "payload": {"ms": number % 8}});
+            let id = client.submit(&submission).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(number % 25)).await;
+            let (status, answered) = cancel(&client, &id).await;
+            let job = client.wait_for_end(&id, SOON).await.unwrap();
+            let state = job["state"].as_str().unwrap().to_owned();
+            let agrees = match status {
+                200 => answered["state"] == "cancelled" && state == "cancelled",
+                202 => state == "cancelled" || state == "succeeded",
+                409 => state == "succeeded",
+                _ => false,
+            };
+            assert!(agrees, "{status} {answered}, and then {job}");
+            status
+        }
+    });
+    let answers: Vec<u16> = raced.buffer_unordered(16).collect().await;
+    let distinct: BTreeSet<u16> = answers.into_iter().collect();
+    assert!(distinct.len() > 1, "there was no race: {distinct:?}");
 }

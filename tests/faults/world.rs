@@ -242,7 +242,7 @@ impl Member {
     /// Whether it has been started and has not ended.
     pub(crate) fn is_running(&mut self) -> Result<bool> {
         match &mut self.product {
-            Some(product) => product.is_running(),
+            Some(product) => Ok(!product.has_ended()?),
             None => Ok(false),
         }
     }

@@ -221,7 +221,24 @@ impl Deployment {
         Ok(())
     }
 
-    fn set(&mut self, name: &str, value: impl Into<String>) {
+    /// Starts another process for each that has ended by itself, as a supervisor does; how many
+    /// those were.
+    ///
+    /// # Errors
+    /// Where one does not start.
+    pub fn revive(&mut self) -> Result<usize> {
+        let (apis, workers) = (ended(&mut self.apis)?, ended(&mut self.workers)?);
+        for _ in 0..apis {
+            self.start_api()?;
+        }
+        for _ in 0..workers {
+            self.start_worker()?;
+        }
+        Ok(apis + workers)
+    }
+
+    /// Sets an environment variable of the processes that are started from now on.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.environment.insert(name.to_owned(), value.into());
     }
 
@@ -263,6 +280,19 @@ impl Deployment {
         }
         migrate(&binary()?, &self.environment, self.folder.path())
     }
+}
+
+/// Takes out those that have ended; how many they were.
+fn ended(processes: &mut Vec<Product>) -> Result<usize> {
+    let mut count = 0;
+    for mut process in std::mem::take(processes) {
+        if process.has_ended()? {
+            count += 1;
+        } else {
+            processes.push(process);
+        }
+    }
+    Ok(count)
 }
 
 fn text_of(path: &Path) -> Result<String> {

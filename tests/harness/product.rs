@@ -184,12 +184,12 @@ impl Product {
         self.process.signal(signal)
     }
 
-    /// Whether it has not ended.
+    /// Whether it has ended, by itself or otherwise.
     ///
     /// # Errors
     /// Where the system cannot say.
-    pub fn is_running(&mut self) -> Result<bool> {
-        Ok(self.process.exit_status()?.is_none())
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.exit_status()?.is_some())
     }
 
     /// How it ended.

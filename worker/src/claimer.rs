@@ -34,6 +34,15 @@ const FOREIGN_MEMORY: Duration = Duration::from_secs(1);
 /// The pause after hints of which none was for this worker: others get their turn.
 const FOREIGN_PAUSE: Duration = Duration::from_millis(50);
 
+/// Which jobs are claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Those under which no worker has died.
+    Ordinary,
+    /// The others.
+    Suspects,
+}
+
 /// Claims jobs for this worker.
 pub(crate) struct Claimer {
     pub(crate) backend: Backend,
@@ -50,12 +59,13 @@ impl Claimer {
     /// Says how many those were.
     pub(crate) async fn claim(
         &self,
+        sort: Sort,
         mut ids: Vec<JobId>,
         mut slots: OwnedSemaphorePermit,
         claimed: &mpsc::Sender<Run>,
     ) -> usize {
         ids.truncate(slots.num_permits());
-        let Some((lease, jobs)) = self.claim_with_patience(&ids).await else {
+        let Some((lease, jobs)) = self.claim_with_patience(sort, &ids).await else {
             self.give_back(&ids, End::Front).await;
             return 0;
         };
@@ -75,7 +85,11 @@ impl Claimer {
     }
 
     /// Asks until the store answers; none where the worker ends meanwhile.
-    async fn claim_with_patience(&self, ids: &[JobId]) -> Option<(Lease, Vec<ClaimedJob>)> {
+    async fn claim_with_patience(
+        &self,
+        sort: Sort,
+        ids: &[JobId],
+    ) -> Option<(Lease, Vec<ClaimedJob>)> {
         let mut leases = self.leases.clone();
         loop {
             let lease = tokio::select! {
@@ -85,7 +99,7 @@ impl Claimer {
             };
             let claimed = tokio::select! {
                 biased;
-                claimed = self.claim_under(&lease, ids) => Some(claimed),
+                claimed = self.claim_under(&lease, sort, ids) => Some(claimed),
                 // What was claimed without our hearing of it is rescued.
                 () = lease.lost.cancelled() => None,
             };
@@ -99,11 +113,15 @@ impl Claimer {
 
     /// A claim of which the answer was lost may have been made, and those jobs would be held by
     /// nobody: it is asked again, as the same claim, for as long as the lease lasts.
-    async fn claim_under(&self, lease: &Lease, ids: &[JobId]) -> Vec<ClaimedJob> {
+    async fn claim_under(&self, lease: &Lease, sort: Sort, ids: &[JobId]) -> Vec<ClaimedJob> {
         let now = self.times.next(self.backend.clock.now());
         let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
         loop {
-            let asked = self.backend.store.claim(lease.id, ids, &self.kinds, now);
+            let store = &self.backend.store;
+            let asked = match sort {
+                Sort::Ordinary => store.claim(lease.id, ids, &self.kinds, now),
+                Sort::Suspects => store.claim_suspects(lease.id, ids, &self.kinds, now),
+            };
             match asked.await {
                 Ok(jobs) => return jobs,
                 Err(error) => tracing::warn!(%error, "jobs could not be claimed"),

@@ -28,6 +28,7 @@ mod reporter;
 mod run_trace;
 mod running;
 mod status;
+mod ward;
 mod worker;
 
 pub use coatcheck_shared::{

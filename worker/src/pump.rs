@@ -4,13 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use coatcheck_shared::queue::{End, Queue};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, Semaphore, mpsc, watch},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    claimer::Claimer, lanes::Lanes, lease::Lease, pause::jittered, running::Run,
+    claimer::{Claimer, Sort},
+    lanes::Lanes,
+    lease::Lease,
+    pause::jittered,
+    running::Run,
     status::WorkerStatus,
 };
 
@@ -31,6 +35,8 @@ pub(crate) struct Pump {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) leases: watch::Receiver<Option<Lease>>,
     pub(crate) slots: Arc<Semaphore>,
+    /// Held for reading from before a hint is taken until its job is held; the ward shuts it.
+    pub(crate) gate: Arc<RwLock<()>>,
     pub(crate) claimed: mpsc::Sender<Run>,
     pub(crate) draining: CancellationToken,
     pub(crate) status: WorkerStatus,
@@ -39,6 +45,7 @@ pub(crate) struct Pump {
 /// What a turn of the pump needs before it may look for jobs.
 struct Turn {
     claim: OwnedSemaphorePermit,
+    gate: OwnedRwLockReadGuard<()>,
     slots: OwnedSemaphorePermit,
 }
 
@@ -54,14 +61,16 @@ impl Pump {
         }
     }
 
-    /// Waits for a lease, for a claim to end, and for free slots. None: the worker is to end.
+    /// Waits for a lease, for a claim to end, for the ward, and for free slots, which nobody may
+    /// hold who waits for the ward. None: the worker is to end.
     async fn next_turn(&mut self, claims: &Arc<Semaphore>) -> Option<Turn> {
         let ready = async {
             let lease = self.leases.wait_for(Option::is_some).await;
             lease.ok().map(drop)?;
             let claim = claims.clone().acquire_owned().await.ok()?;
-            let slots = free_slots(&self.slots).await?;
-            Some(Turn { claim, slots })
+            let gate = self.gate.clone().read_owned().await;
+            let slots = free_slots(&self.slots, LARGEST_CLAIM).await?;
+            Some(Turn { claim, gate, slots })
         };
         tokio::select! {
             biased;
@@ -71,7 +80,11 @@ impl Pump {
     }
 
     async fn take_turn(&self, turn: Turn) {
-        let Turn { claim, mut slots } = turn;
+        let Turn {
+            claim,
+            gate,
+            mut slots,
+        } = turn;
         let lanes = self.lanes.in_order();
         // Never cancelled: hints that were taken meanwhile would be lost.
         let popped = self
@@ -90,13 +103,13 @@ impl Pump {
                 drop(slots.split(unused));
                 let (claimer, claimed) = (self.claimer.clone(), self.claimed.clone());
                 tokio::spawn(async move {
-                    claimer.claim(ids, slots, &claimed).await;
-                    drop(claim);
+                    claimer.claim(Sort::Ordinary, ids, slots, &claimed).await;
+                    drop((claim, gate));
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "jobs are claimed straight from the store");
-                drop((claim, slots));
+                drop((claim, gate, slots));
                 self.status.set_queue_is_away(true);
                 self.serve_from_store().await;
                 self.status.set_queue_is_away(false);
@@ -129,8 +142,9 @@ impl Pump {
 
     /// Says how many jobs were claimed.
     async fn claim_oldest(&self) -> usize {
+        let _gate = self.gate.read().await;
         let has_lease = self.leases.borrow().is_some();
-        let slots = match timeout(STORE_PAUSE, free_slots(&self.slots)).await {
+        let slots = match timeout(STORE_PAUSE, free_slots(&self.slots, LARGEST_CLAIM)).await {
             Ok(Some(slots)) if has_lease => slots,
             _ => return 0,
         };
@@ -140,7 +154,10 @@ impl Pump {
         match store.oldest_queued(&queues, kinds, limit).await {
             Ok(ids) if ids.is_empty() => 0,
             Ok(ids) => {
-                let count = self.claimer.claim(ids, slots, &self.claimed).await;
+                let claim = self
+                    .claimer
+                    .claim(Sort::Ordinary, ids, slots, &self.claimed);
+                let count = claim.await;
                 metrics::counter!("coatcheck_fallback_claims_total").increment(count as u64);
                 count
             }
@@ -152,10 +169,13 @@ impl Pump {
     }
 }
 
-/// At least one free slot, and as many as there are up to the largest claim.
-async fn free_slots(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+/// At least one free slot, and as many as there are up to `most`.
+pub(crate) async fn free_slots(
+    slots: &Arc<Semaphore>,
+    most: usize,
+) -> Option<OwnedSemaphorePermit> {
     let mut free = slots.clone().acquire_owned().await.ok()?;
-    let more = slots.available_permits().min(LARGEST_CLAIM - 1);
+    let more = slots.available_permits().min(most.saturating_sub(1));
     let more = u32::try_from(more).unwrap_or(0);
     if let Ok(more) = slots.clone().try_acquire_many_owned(more) {
         free.merge(more);

@@ -6,13 +6,17 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use coatcheck_shared::{
     job::{ClaimedJob, JobId},
     trace,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -45,10 +49,13 @@ pub(crate) struct Hold {
 pub(crate) struct Running {
     entries: Mutex<HashMap<JobId, Entry>>,
     held: AtomicUsize,
+    /// Fires when an attempt is no longer held.
+    let_go: Notify,
 }
 
 struct Entry {
     attempt: u32,
+    since: Instant,
     cancel_requested: CancellationToken,
 }
 
@@ -67,6 +74,7 @@ impl Running {
             job.id,
             Entry {
                 attempt: job.attempt,
+                since: Instant::now(),
                 cancel_requested: cancel_requested.clone(),
             },
         );
@@ -92,6 +100,24 @@ impl Running {
         }
     }
 
+    /// Waits until nothing is held that has been for less than `probation`.
+    pub(crate) async fn settled(&self, probation: Duration) {
+        loop {
+            let let_go = self.let_go.notified();
+            let youngest = self.entries().values().map(|entry| entry.since).max();
+            let Some(end) = youngest.map(|since| since + probation) else {
+                return;
+            };
+            if Instant::now() >= end {
+                return;
+            }
+            tokio::select! {
+                () = let_go => {}
+                () = sleep_until(end) => {}
+            }
+        }
+    }
+
     /// How many attempts are held.
     pub(crate) fn count(&self) -> usize {
         self.held.load(Ordering::Relaxed)
@@ -112,6 +138,7 @@ impl Drop for Hold {
             entries.remove(&self.id);
         }
         drop(entries);
+        self.running.let_go.notify_waiters();
         record_held(self.running.held.fetch_sub(1, Ordering::Relaxed) - 1);
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     reporter,
     running::Running,
     status::WorkerStatus,
+    ward::Ward,
 };
 
 /// How long handlers have to stop once the worker's grace is over.
@@ -167,10 +168,13 @@ impl Worker {
             lanes,
             leases,
             slots: Arc::new(Semaphore::new(slots)),
+            gate: Arc::default(),
             claimed: claimed_sender,
             draining: self.draining.clone(),
             status: self.status.clone(),
         };
+        let period = settings.keepers.sweep();
+        tasks.spawn(Ward::beside(&pump, self.running.clone(), period).run());
         let pump = tokio::spawn(pump.run());
         let teardown = Teardown(vec![
             pump.abort_handle(),

@@ -18,7 +18,7 @@ use crate::{
     store::{
         CancelOutcome, CancelledJobs, Census, CensusStore, DeleteOutcome, Finish, FinishOutcome,
         JobStore, KeeperStore, LogLine, PoolUse, ProgressReport, ReadStore, Rescued, ResultChunk,
-        ResultLookup, RetryOutcome, RunStore, Store, StoreError,
+        ResultLookup, RetryOutcome, RunStore, Store, StoreError, Suspect, SuspectStore,
     },
     timestamp::Timestamp,
 };
@@ -99,6 +99,13 @@ failing! {
         fn finish(finishes: Vec<Finish>) -> Vec<FinishOutcome>;
         fn record_progress(reports: &[ProgressReport]) -> ();
         fn append_logs(lines: &[LogLine]) -> ();
+    }
+
+    impl SuspectStore {
+        fn suspects(queues: &[QueueName], kinds: &[KindName], limit: u32) -> Vec<Suspect>;
+        fn claim_suspects(
+            lease: LeaseId, ids: &[JobId], kinds: &[KindName], now: Timestamp
+        ) -> Vec<ClaimedJob>;
     }
 
     impl KeeperStore {

@@ -1,7 +1,8 @@
 //! The store: where jobs are, and the only truth about them.
 //!
-//! Five traits: [`ReadStore`] (whatever reads the same in every dialect), [`CensusStore`] (the only
-//! one that counts) and, by who calls them, [`JobStore`] (the API), [`RunStore`] (a worker's runs), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
+//! Six traits: [`ReadStore`] (whatever reads the same in every dialect), [`CensusStore`] (the only
+//! one that counts) and, by who calls them, [`JobStore`] (the API), [`RunStore`] (a worker's runs),
+//! [`SuspectStore`] (its ward), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
 //! one transaction whose condition names the state and attempt that it expects. Every verb may be
 //! asked again where its answer was lost; every implementation passes the suite in `conformance`.
 
@@ -24,6 +25,7 @@ mod rows;
 mod schema;
 mod sql;
 pub mod sqlite;
+mod suspects;
 mod uniqueness;
 
 use std::{ops::Range, time::Duration};
@@ -40,6 +42,7 @@ pub use self::{
         ProgressReport, Rescued, ResultChunk, ResultLookup, RetryOutcome,
     },
     group_commit::{GroupCommit, GroupCommitSettings},
+    suspects::Suspect,
 };
 use crate::{
     api_key::ApiKey,
@@ -53,7 +56,9 @@ use crate::{
 };
 
 /// Everything that is asked of a store.
-pub trait Store: ReadStore + JobStore + RunStore + KeeperStore + CensusStore {
+pub trait Store:
+    ReadStore + JobStore + RunStore + SuspectStore + KeeperStore + CensusStore
+{
     /// How its connections are used.
     fn connections(&self) -> Vec<PoolUse>;
 }
@@ -158,7 +163,8 @@ pub trait ReadStore: Send + Sync + 'static {
     /// The lanes in which jobs are queued.
     async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
 
-    /// Up to `limit` jobs of a lane that have been queued since before `before`, oldest first.
+    /// Up to `limit` jobs of a lane that have been queued since before `before` and are no
+    /// suspects, oldest first.
     async fn queued_before(
         &self,
         lane: &Lane,
@@ -260,8 +266,9 @@ pub trait RunStore: Send + Sync + 'static {
     /// Ends a lease at once.
     async fn close_lease(&self, lease: LeaseId) -> Result<(), StoreError>;
 
-    /// `queued → running` for those of `ids` that are queued, of one of `kinds`, and not out of
-    /// time, under a lease that has not ended. The rest were stale hints, or another worker's.
+    /// `queued → running` for those of `ids` that are queued, of one of `kinds`, not out of time,
+    /// and no suspects, under a lease that has not ended. The rest were stale hints, or another
+    /// worker's.
     ///
     /// Asked again with the same `ids` and `now`, its answer having been lost, it gives the same
     /// jobs: no two claims of one lease may therefore have the same `now`.
@@ -273,8 +280,8 @@ pub trait RunStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Vec<ClaimedJob>, StoreError>;
 
-    /// Up to `limit` queued jobs of these queues and kinds, by priority, then oldest first. For
-    /// claiming without the queue, while it cannot be reached.
+    /// Up to `limit` queued jobs of these queues and kinds that are no suspects, by priority, then
+    /// oldest first. For claiming without the queue, while it cannot be reached.
     async fn oldest_queued(
         &self,
         queues: &[QueueName],
@@ -303,6 +310,28 @@ pub trait RunStore: Send + Sync + 'static {
 
     /// Keeps lines that attempts logged. A line kept before is not kept twice.
     async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError>;
+}
+
+/// What a worker asks for suspects: jobs that wait again after a worker has died under them. They
+/// have no hints.
+#[async_trait]
+pub trait SuspectStore: Send + Sync + 'static {
+    /// Up to `limit` suspects of these queues and kinds, the one that has waited longest first.
+    async fn suspects(
+        &self,
+        queues: &[QueueName],
+        kinds: &[KindName],
+        limit: u32,
+    ) -> Result<Vec<Suspect>, StoreError>;
+
+    /// As [`claim`](RunStore::claim), but of suspects alone.
+    async fn claim_suspects(
+        &self,
+        lease: LeaseId,
+        ids: &[JobId],
+        kinds: &[KindName],
+        now: Timestamp,
+    ) -> Result<Vec<ClaimedJob>, StoreError>;
 }
 
 /// What the keepers ask. Every verb is safe to call from any number of processes at once.

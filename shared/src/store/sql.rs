@@ -42,7 +42,7 @@ pub(super) const LANES: &str = "SELECT queues.name AS queue, ranks.rank AS prior
      AND queue = queues.name AND priority = ranks.rank)";
 
 pub(super) const QUEUED_BEFORE: &str = "SELECT id FROM jobs WHERE active AND state = 'queued' \
-     AND queue = $1 AND priority = $2 AND queued_at < $3 ORDER BY queued_at LIMIT $4";
+     AND crashes = 0 AND queue = $1 AND priority = $2 AND queued_at < $3 ORDER BY queued_at LIMIT $4";
 
 pub(super) const COUNT_WAITING: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs \
      WHERE active AND queue = $1 AND state IN ('queued', 'scheduled') LIMIT $2) AS waiting";

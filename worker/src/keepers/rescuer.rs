@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coatcheck_shared::{backend::Backend, clock::Clock, store::StoreError};
 
-use super::{BATCH, Keeper, push_ready};
+use super::{BATCH, Keeper};
 use crate::announcer::announce;
 
 pub(super) struct Rescuer {
@@ -31,9 +31,10 @@ impl Rescuer {
             if requeued + ended > 0 {
                 tracing::warn!(requeued, ended, "jobs of dead workers were taken back");
             }
+            metrics::counter!("coatcheck_crashes_total").increment((requeued + ended) as u64);
             metrics::counter!("coatcheck_rescued_total").increment(requeued as u64);
             metrics::counter!("coatcheck_rescued_ended_total").increment(ended as u64);
-            push_ready(&self.backend, &rescued.requeued).await;
+            // Those that wait again are suspects now: workers look for them in the store.
             announce(&*self.backend.signals, rescued.ended).await;
             if requeued + ended < BATCH as usize {
                 return Ok(());

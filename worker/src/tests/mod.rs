@@ -12,3 +12,4 @@ mod script;
 mod sharing;
 mod shutting_down;
 mod streaming;
+mod suspects;

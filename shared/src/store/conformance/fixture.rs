@@ -13,7 +13,7 @@ use crate::{
         Tenant, failure::FailureType,
     },
     store::{
-        Finish, FinishOutcome, Store,
+        Finish, FinishOutcome, Rescued, Store,
         postgres::{PostgresSettings, PostgresStore},
         sqlite::{SqliteSettings, SqliteStore},
     },
@@ -170,6 +170,20 @@ impl Fixture {
 
     pub(super) async fn claim(&self, lease: LeaseId, ids: &[JobId]) -> Vec<ClaimedJob> {
         self.store.claim(lease, ids, &kinds(), now()).await.unwrap()
+    }
+
+    pub(super) async fn claim_suspects(&self, lease: LeaseId, ids: &[JobId]) -> Vec<ClaimedJob> {
+        let (store, kinds) = (&self.store, kinds());
+        store
+            .claim_suspects(lease, ids, &kinds, now())
+            .await
+            .unwrap()
+    }
+
+    /// Ends a lease, and takes back what ran under it.
+    pub(super) async fn lose(&self, lease: LeaseId) -> Rescued {
+        self.store.close_lease(lease).await.unwrap();
+        self.store.rescue(now(), 100).await.unwrap()
     }
 
     /// A job that runs.

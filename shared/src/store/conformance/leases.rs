@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Fixture,
-    fixture::{kinds, now},
-};
+use super::{Fixture, fixture::now};
 use crate::{clock::SystemClock, job::LeaseId};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -56,10 +53,6 @@ pub(super) async fn old_leases_are_forgotten_only_without_jobs(fixture: &Fixture
     assert_eq!(rescued.requeued.len(), 1);
     let again = fixture.lease().await;
     let ids: Vec<_> = rescued.requeued.iter().map(|hint| hint.id).collect();
-    let claimed = fixture
-        .store
-        .claim(again, &ids, &kinds(), now())
-        .await
-        .unwrap();
+    let claimed = fixture.claim_suspects(again, &ids).await;
     assert_eq!(claimed[0].attempt, 2);
 }

@@ -1,5 +1,6 @@
 //! The suite that every store must pass: one test a case and dialect.
 
+mod cancelling;
 mod census;
 mod client_moves;
 mod fixture;
@@ -12,6 +13,7 @@ mod reading;
 mod running;
 mod streaming;
 mod submitting;
+mod suspects;
 
 use fixture::{Fixture, postgres, sqlite};
 
@@ -80,11 +82,18 @@ stores_conform! {
         a_retry_waits_for_its_time_and_keeps_its_history
         a_failed_job_keeps_its_failure
         a_released_attempt_does_not_count
-        a_cancel_is_obeyed_in_every_state
-        a_job_told_to_stop_is_not_tried_again
-        a_cancel_against_a_finish_agrees_with_the_final_state
         progress_is_the_newest_attempts
         logs_are_kept_in_order_and_once
+    }
+    cancelling {
+        a_cancel_is_obeyed_in_every_state
+        a_job_told_to_stop_is_not_tried_again
+        the_answer_to_a_cancel_agrees_with_the_final_state
+    }
+    suspects {
+        an_ordinary_claim_leaves_suspects_alone
+        suspects_are_told_with_their_chances
+        a_claim_of_suspects_whose_answer_was_lost_gives_the_same_jobs
     }
     streaming {
         a_large_result_is_read_piece_by_piece

@@ -79,13 +79,20 @@ impl Walk<'_> {
     /// Each claim has a lease of its own, so that one job's worker can die alone.
     async fn claim(&mut self, id: JobId) {
         let lease: LeaseId = self.fixture.lease().await;
-        let claimed = self
-            .fixture
-            .store
-            .claim(lease, &[id], &kinds(), now())
-            .await
-            .unwrap();
         let job = self.jobs.get_mut(&id).unwrap();
+        // Whether a worker has died under it decides which claim takes it: the other does not.
+        let (store, ids, kinds) = (&self.fixture.store, [id], kinds());
+        let (ordinary, suspect) = (
+            store.claim(lease, &ids, &kinds, now()),
+            store.claim_suspects(lease, &ids, &kinds, now()),
+        );
+        let claimed = if job.lifecycle.crashes == 0 {
+            assert!(suspect.await.unwrap().is_empty());
+            ordinary.await.unwrap()
+        } else {
+            assert!(ordinary.await.unwrap().is_empty());
+            suspect.await.unwrap()
+        };
         match job.lifecycle.claim() {
             Ok(next) => {
                 job.lifecycle = next;

@@ -2,6 +2,7 @@
 
 mod census;
 mod chunks;
+mod claims;
 mod client_moves;
 mod deletion;
 mod facts;

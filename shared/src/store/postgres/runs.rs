@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{PostgresStore, chunks, moves};
@@ -15,9 +15,9 @@ use crate::{
         inline_result,
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::{
-            ClaimedRow, HintRow, RunningAttempt, all, attempt_of, claimed_columns, headers_to_json,
-            to_integer, to_json, to_size,
+            HintRow, RunningAttempt, all, attempt_of, headers_to_json, to_integer, to_json, to_size,
         },
+        suspects::Standing,
     },
     timestamp::Timestamp,
 };
@@ -78,28 +78,8 @@ impl RunStore for PostgresStore {
         kinds: &[KindName],
         now: Timestamp,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
-        // In one order everywhere, so that two claims of the same rows cannot deadlock.
-        let mut ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let kinds: Vec<&str> = kinds.iter().map(KindName::as_str).collect();
-        let (ids, kinds) = (&ids, &kinds);
-        self.within("claim", || async move {
-            let mut rows = claim_rows(&self.writer, lease, ids, kinds, now).await?;
-            if rows.len() < ids.len() {
-                rows.extend(claimed_before(&self.writer, lease, ids, &rows, now).await?);
-            }
-            let mut jobs = Vec::with_capacity(rows.len());
-            for mut row in rows {
-                if row.payload.is_none() {
-                    let id = JobId::from_uuid(row.id);
-                    row.payload = Some(chunks::read(&self.writer, id, 0).await?);
-                }
-                jobs.push(row.into_job(lease)?);
-            }
-            Ok(jobs)
-        })
-        .await
+        self.claim_with(lease, ids, kinds, Standing::Clear, now)
+            .await
     }
 
     async fn oldest_queued(
@@ -120,7 +100,8 @@ impl RunStore for PostgresStore {
                     }
                     let lane: Vec<Uuid> = sqlx::query_scalar(
                         "SELECT id FROM jobs WHERE active AND state = 'queued' AND queue = $1 \
-                         AND priority = $2 AND kind = ANY($3) ORDER BY queued_at LIMIT $4",
+                         AND priority = $2 AND crashes = 0 AND kind = ANY($3) \
+                         ORDER BY queued_at LIMIT $4",
                     )
                     .bind(queue.as_str())
                     .bind(priority.rank())
@@ -254,54 +235,6 @@ impl RunStore for PostgresStore {
         })
         .await
     }
-}
-
-async fn claim_rows(
-    pool: &PgPool,
-    lease: LeaseId,
-    ids: &[Uuid],
-    kinds: &[&str],
-    now: Timestamp,
-) -> Result<Vec<ClaimedRow>, StoreError> {
-    Ok(sqlx::query_as(concat!(
-        "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, started_at = $2, \
-         progress = NULL \
-         WHERE id = ANY($3) AND state = 'queued' AND kind = ANY($4) \
-         AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
-         AND (deadline_at IS NULL OR deadline_at > $2) \
-         AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > now()) \
-         RETURNING ",
-        claimed_columns!()
-    ))
-    .bind(lease.as_uuid())
-    .bind(now)
-    .bind(ids)
-    .bind(kinds)
-    .fetch_all(pool)
-    .await?)
-}
-
-/// What this very claim took before, its answer having been lost: no other has its lease and time.
-async fn claimed_before(
-    pool: &PgPool,
-    lease: LeaseId,
-    ids: &[Uuid],
-    claimed: &[ClaimedRow],
-    now: Timestamp,
-) -> Result<Vec<ClaimedRow>, StoreError> {
-    let claimed: Vec<Uuid> = claimed.iter().map(|row| row.id).collect();
-    Ok(sqlx::query_as(concat!(
-        "SELECT ",
-        claimed_columns!(),
-        " FROM jobs WHERE id = ANY($1) AND id <> ALL($2) AND state = 'running' \
-         AND lease = $3 AND started_at = $4"
-    ))
-    .bind(ids)
-    .bind(claimed)
-    .bind(lease.as_uuid())
-    .bind(now)
-    .fetch_all(pool)
-    .await?)
 }
 
 /// Successes in one statement, everything else as decided one by one.

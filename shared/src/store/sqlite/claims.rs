@@ -8,6 +8,7 @@ use crate::{
     store::{
         StoreError,
         rows::{ClaimedRow, claimed_columns},
+        suspects::Standing,
     },
     timestamp::Timestamp,
 };
@@ -21,6 +22,8 @@ pub(super) struct Claim {
     pub(super) number_of_ids: usize,
     /// As JSON.
     pub(super) kinds: String,
+    /// Others than of this standing are left alone.
+    pub(super) standing: Standing,
     /// No other claim of this lease has it.
     pub(super) now: Timestamp,
 }
@@ -35,7 +38,7 @@ pub(super) async fn claim(
         "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, \
          started_at = $2, progress = NULL \
          WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND state = 'queued' \
-         AND kind IN (SELECT value FROM json_each($4)) \
+         AND kind IN (SELECT value FROM json_each($4)) AND (crashes > 0) = $6 \
          AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
          AND (deadline_at IS NULL OR deadline_at > $2) \
          AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > $5) \
@@ -47,6 +50,7 @@ pub(super) async fn claim(
     .bind(&claim.ids)
     .bind(&claim.kinds)
     .bind(clock_now())
+    .bind(claim.standing == Standing::Suspect)
     .fetch_all(&mut *connection)
     .await?;
     if rows.len() < claim.number_of_ids {

@@ -19,6 +19,7 @@ mod keeping;
 mod moves;
 mod reads;
 mod runs;
+mod suspects;
 mod uniqueness;
 
 use std::{future::Future, path::PathBuf, time::Duration};

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{SqliteStore, chunks, claims::Claim, clock_now, ids_as_json};
+use super::{SqliteStore, chunks, clock_now, ids_as_json};
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, Priority, QueueName},
     queue::Hint,
     store::{
         Finish, FinishOutcome, LogLine, ProgressReport, ResultChunk, RunStore, StoreError,
         rows::{HintRow, all, to_integer, to_json},
+        suspects::Standing,
     },
     timestamp::Timestamp,
 };
@@ -73,27 +74,8 @@ impl RunStore for SqliteStore {
         kinds: &[KindName],
         now: Timestamp,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
-        let claim = Claim {
-            lease,
-            number_of_ids: ids.len(),
-            ids: ids_as_json(ids),
-            kinds: to_json("kind", &kinds)?,
-            now,
-        };
-        let claim = &claim;
-        self.within("claim", || async move {
-            let rows = self.hot_writes.claim(claim.clone()).await?;
-            let mut jobs = Vec::with_capacity(rows.len());
-            for mut row in rows {
-                if row.payload.is_none() {
-                    let id = JobId::from_uuid(row.id);
-                    row.payload = Some(chunks::read(&self.reader, id, 0).await?);
-                }
-                jobs.push(row.into_job(lease)?);
-            }
-            Ok(jobs)
-        })
-        .await
+        self.claim_with(lease, ids, kinds, Standing::Clear, now)
+            .await
     }
 
     async fn oldest_queued(
@@ -113,7 +95,8 @@ impl RunStore for SqliteStore {
                     }
                     let lane: Vec<Uuid> = sqlx::query_scalar(
                         "SELECT id FROM jobs WHERE active AND state = 'queued' AND queue = $1 \
-                         AND priority = $2 AND kind IN (SELECT value FROM json_each($3)) \
+                         AND priority = $2 AND crashes = 0 \
+                         AND kind IN (SELECT value FROM json_each($3)) \
                          ORDER BY queued_at LIMIT $4",
                     )
                     .bind(queue.as_str())

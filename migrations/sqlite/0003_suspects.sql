@@ -1,0 +1,2 @@
+-- Jobs that wait again after a worker has died under them. A claim changes none of these columns.
+CREATE INDEX jobs_suspected ON jobs (queued_at) WHERE crashes > 0 AND active;

@@ -15,5 +15,7 @@ pub mod queue;
 pub mod settings;
 pub mod signal;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod test_proxy;
 pub mod timestamp;
 pub mod trace;

@@ -233,6 +233,21 @@ impl Client {
         }
     }
 
+    /// The same, through refusals and connections that break: for as long as a server comes back.
+    ///
+    /// # Errors
+    /// Where the job has not ended after `limit`.
+    pub async fn wait_for_end_with_patience(&self, id: &str, limit: Duration) -> Result<Value> {
+        let begun = Instant::now();
+        loop {
+            let left = limit.saturating_sub(begun.elapsed());
+            match self.wait_for_end(id, left).await {
+                Err(_) if begun.elapsed() < limit => tokio::time::sleep(POLL_PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Polls until the job has ended.
     ///
     /// # Errors

@@ -86,12 +86,26 @@ impl Product {
         folder: &Path,
     ) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        Self::start_at(address, binary, role, environment, folder)
+    }
+
+    /// The same at an address, as a process that follows another there.
+    ///
+    /// # Errors
+    /// As [`Product::start`].
+    pub fn start_at(
+        address: SocketAddr,
+        binary: &Path,
+        role: Role,
+        environment: &Environment,
+        folder: &Path,
+    ) -> Result<Self> {
         let log = folder.join(format!("{}-{}.log", role.name(), address.port()));
         let mut command = command(binary, role.arguments(), environment, folder);
         command
             .env(role.listen_variable(), address.to_string())
             .stdout(Stdio::null())
-            .stderr(File::create(&log)?);
+            .stderr(File::options().create(true).append(true).open(&log)?);
         let mut process = Process::start(&mut command, Signal::SIGKILL)?;
         process
             .wait_until_ready(&log, START_LIMIT, || {
@@ -160,6 +174,14 @@ impl Product {
     /// Where it is gone.
     pub fn terminate(&mut self) -> Result<()> {
         self.process.signal(Signal::SIGTERM)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
     }
 
     /// Whether it has ended, by itself or otherwise.

@@ -8,7 +8,9 @@
 mod audit;
 mod bench;
 mod compose;
+mod faults;
 mod interrupt;
+mod mutant;
 mod schemathesis;
 mod setup;
 mod step;
@@ -39,6 +41,8 @@ enum Task {
     ComposeTest(compose::Arguments),
     /// Measure the product in both modes and print one table.
     Bench(bench::Arguments),
+    /// Harm the product while clients use it, and print what it has kept of its promises.
+    Faults(faults::Arguments),
     /// Draw what the bench has measured along axes.
     Charts(bench::chart::Arguments),
 }
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Task::Audit => audit::run(),
         Task::ComposeTest(arguments) => compose::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Faults(arguments) => faults::run(&arguments),
         Task::Charts(arguments) => bench::chart::run(&arguments),
     });
     match outcome {

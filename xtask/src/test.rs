@@ -10,7 +10,7 @@ use coatcheck_tests::{
 use tempfile::TempDir;
 
 use crate::{
-    Result, audit, schemathesis, setup,
+    Result, audit, faults, schemathesis, setup,
     step::Steps,
     workspace::{cargo, metadata},
 };
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 /// Every build takes everything: another selection of packages or targets would give the
 /// dependencies other features, and compile them all again. The failure points do nothing in a
 /// process that is not told to use them; the documentation and its tests are built without.
-const EVERYTHING: [&str; 4] = [
+pub(crate) const EVERYTHING: [&str; 4] = [
     "--workspace",
     "--all-targets",
     "--features=coatcheck/failure-points",
@@ -59,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         steps.step("the document, by Schemathesis", || {
             schemathesis::run(&target)
         })?;
+        steps.step("faults, a short run", faults::short_run)?;
     }
     steps.report();
     Ok(())

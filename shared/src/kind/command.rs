@@ -7,10 +7,10 @@ use super::KindPayload;
 
 /// Which program to run, and what to give it.
 ///
-/// It is run without a shell, in an environment that is empty but for what the settings add. Exit
-/// status 0 makes its standard output the result; its standard error goes to the attempt's log.
-/// Any other end fails the attempt, which is retried while one is left; the error's `details` hold
-/// `exit_status` or `signal`.
+/// It is run without a shell, in an environment that is empty but for `COATCHECK_JOB_ID`,
+/// `COATCHECK_ATTEMPT` and what the settings add. Exit status 0 makes its standard output the
+/// result; its standard error goes to the attempt's log. Any other end fails the attempt, which is
+/// retried while one is left; the error's `details` hold `exit_status` or `signal`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandPayload {

@@ -240,8 +240,6 @@ fn id(bytes: &[u8]) -> Option<JobId> {
 }
 
 #[cfg(test)]
-pub(crate) mod test_proxy;
-#[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;

@@ -27,8 +27,10 @@ const INSTALL: &str = "install Postgres (Debian: apt-get install postgresql), or
 pub struct Postgres {
     process: Process,
     port: u16,
+    account: Account,
+    settings: Vec<String>,
     // After the process: the folder goes once nobody writes to it.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Postgres {
@@ -45,17 +47,30 @@ impl Postgres {
     /// # Errors
     /// Where Postgres is not installed or does not start, or its account may not enter `parent`.
     pub fn start_in(parent: &Path) -> Result<Self> {
+        Self::start_with(parent, &[])
+    }
+
+    /// The same, with settings of its own: `max_connections=20`.
+    ///
+    /// # Errors
+    /// As [`Postgres::start_in`].
+    pub fn start_with(parent: &Path, settings: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("coatcheck-postgres-")
             .tempdir_in(parent)?;
         let account = Account::for_postgres(folder.path())?;
-        let data = folder.path().join("data");
-        initialise(&account, &data)?;
-        let (process, port) = with_retries(|| run(&account, folder.path(), &data))?;
+        initialise(&account, &data_in(folder.path()))?;
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.into()).collect();
+        let (process, port) = with_retries(|| {
+            let port = free_port()?;
+            Ok((run(&account, folder.path(), port, &settings)?, port))
+        })?;
         Ok(Self {
             process,
             port,
-            _folder: folder,
+            account,
+            settings,
+            folder,
         })
     }
 
@@ -67,6 +82,32 @@ impl Postgres {
     /// The id of its first process, the parent of all others.
     pub fn process_id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether it still runs: a full disk can end it.
+    ///
+    /// # Errors
+    /// Where the system cannot say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.process.exit_status()?.is_none())
+    }
+
+    /// Its `immediate` stop, as after a power cut: what it has committed it finds again in its log.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn stop_at_once(&mut self) -> Result<()> {
+        self.process.signal(Signal::SIGQUIT)?;
+        self.process.wait(START_LIMIT).map(drop)
+    }
+
+    /// Starts it again, on its port and its data.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = run(&self.account, self.folder.path(), self.port, &self.settings)?;
+        Ok(())
     }
 }
 
@@ -89,26 +130,30 @@ fn initialise(account: &Account, data: &Path) -> Result<()> {
     Err(format!("initdb: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-fn run(account: &Account, folder: &Path, data: &Path) -> Result<(Process, u16)> {
-    let port = free_port()?;
-    let log = folder.join("log");
+fn data_in(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn run(account: &Account, folder: &Path, port: u16, settings: &[String]) -> Result<Process> {
+    let (log, data) = (folder.join("log"), data_in(folder));
     let mut command = account.command(&program("postgres")?);
     command
         .arg("-D")
-        .arg(data)
+        .arg(&data)
         .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k", ""])
         .args(["-c", "max_connections=300", "-c", "shared_buffers=256MB"])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .stdout(File::create(&log)?)
         .stderr(File::options().append(true).open(&log)?);
     // Immediate: what a dropped server holds is of no use to anybody.
     let mut process = Process::start(&mut command, Signal::SIGQUIT)?;
     process
-        .wait_until_ready(&log, START_LIMIT, || says_ready(data))
+        .wait_until_ready(&log, START_LIMIT, || says_ready(&data))
         .map_err(|error| format!("Postgres {error}"))?;
     if end_of(&log).contains("Address already in use") {
         return Err("another process took Postgres's port".into());
     }
-    Ok((process, port))
+    Ok(process)
 }
 
 /// The eighth line of its pid file is where Postgres says how far it is.
@@ -120,6 +165,7 @@ fn says_ready(data: &Path) -> bool {
 }
 
 /// As whom Postgres runs: it refuses to be root.
+#[derive(Debug)]
 struct Account(Option<User>);
 
 impl Account {

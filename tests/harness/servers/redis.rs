@@ -70,11 +70,56 @@ impl Redis {
         self.process.kill()
     }
 
+    /// Sends it a signal: SIGSTOP lets it hang.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Keeps a copy of what it holds now, for [`Redis::restart_from_snapshot`].
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn keep_snapshot(&self) -> Result<()> {
+        self.command(&["SAVE"]).map(drop)
+    }
+
+    /// Sends a command, its words apart; the beginning of the answer as it stands.
+    ///
+    /// # Errors
+    /// Where it does not answer, or with an error.
+    pub fn command(&self, words: &[&str]) -> Result<String> {
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        let answer = exchange(self.port, request.as_bytes())?;
+        match answer.strip_prefix('-') {
+            Some(error) => Err(format!("{} was answered {error:?}", words[0]).into()),
+            None => Ok(answer),
+        }
+    }
+
+    /// Starts it again on its port with what it held at the last [`Redis::keep_snapshot`].
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn restart_from_snapshot(&mut self) -> Result<()> {
+        self.process = run(self.folder.path(), self.port)?;
+        Ok(())
+    }
+
     /// Starts it again on its port, empty.
     ///
     /// # Errors
     /// Where it does not start.
     pub fn restart(&mut self) -> Result<()> {
+        let snapshot = self.folder.path().join("dump.rdb");
+        if snapshot.exists() {
+            std::fs::remove_file(snapshot)?;
+        }
         self.process = run(self.folder.path(), self.port)?;
         Ok(())
     }
@@ -84,10 +129,7 @@ impl Redis {
     /// # Errors
     /// Where it does not answer.
     pub fn flush_all(&self) -> Result<()> {
-        match ask(self.port, "FLUSHALL")?.as_str() {
-            "+OK\r\n" => Ok(()),
-            answer => Err(format!("FLUSHALL was answered {answer:?}").into()),
-        }
+        self.command(&["FLUSHALL"]).map(drop)
     }
 }
 
@@ -111,18 +153,18 @@ fn run(folder: &Path, port: u16) -> Result<Process> {
     let mut process = Process::start(&mut command, Signal::SIGKILL)?;
     process
         .wait_until_ready(&log, START_LIMIT, || {
-            ask(port, "PING").is_ok_and(|answer| answer == "+PONG\r\n")
+            exchange(port, b"PING\r\n").is_ok_and(|answer| answer == "+PONG\r\n")
         })
         .map_err(|error| format!("Redis {error}"))?;
     Ok(process)
 }
 
-/// The answer to one command without arguments.
-fn ask(port: u16, command: &str) -> Result<String> {
+/// The beginning of the answer to a command.
+fn exchange(port: u16, command: &[u8]) -> Result<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    stream.write_all(format!("{command}\r\n").as_bytes())?;
+    stream.write_all(command)?;
     let mut answer = [0; 64];
     let length = stream.read(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer[..length]).into_owned())

@@ -1,8 +1,9 @@
 //! `command`: runs a program that the operator has named in the settings.
 //!
 //! The program is never given to a shell. It gets a group of processes of its own, an environment
-//! that is empty but for `PATH` and what the settings add, its input on a pipe, and is read through
-//! pipes. Nothing of the group outlives the attempt, however that ends.
+//! that is empty but for `PATH`, `COATCHECK_JOB_ID`, `COATCHECK_ATTEMPT` and what the settings add,
+//! its input on a pipe, and is read through pipes. Nothing of the group outlives the attempt,
+//! however that ends.
 //!
 //! Exit status 0 makes the standard output the result. Every other end is a failed attempt that
 //! may be retried: what a status means is the program's own affair.
@@ -75,7 +76,7 @@ impl CommandHandler {
         let most_bytes = command
             .output_bytes
             .map_or(self.result_bytes, |bytes| bytes.min(self.result_bytes));
-        let process = Process::start(command)
+        let process = Process::start(command, context.job())
             .map_err(|error| HandlerError::retry(format!("{name} cannot be started: {error}")))?;
         let ended = process
             .run(input, most_bytes, self.termination, context)

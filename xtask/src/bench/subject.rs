@@ -1,18 +1,12 @@
 //! What is measured: the product in one mode, with its servers.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, time::Duration};
 
 use clap::ValueEnum;
 use coatcheck_tests::{
     product::{Environment, Product, Role, migrate},
     resources::{peak_memory, processor_time_of_tree},
-    servers::{Postgres, Redis},
+    servers::{Postgres, Redis, folder_on_disk},
 };
 use tempfile::TempDir;
 
@@ -146,16 +140,5 @@ impl Subject {
     /// The most memory that the process which runs the jobs has had, in bytes.
     pub(crate) fn peak_memory_of_worker(&self) -> Result<u64> {
         peak_memory(self.processes.last().ok_or("no worker runs")?.process_id())
-    }
-}
-
-/// Where the data lie. Not the usual temporary folder: that may be in memory, and a COMMIT there
-/// costs nothing.
-fn folder_on_disk() -> PathBuf {
-    let persistent = PathBuf::from("/var/tmp");
-    if persistent.is_dir() {
-        persistent
-    } else {
-        std::env::temp_dir()
     }
 }

@@ -3,13 +3,13 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::{
-    test_proxy::TestProxy,
     test_server::{self, TestServer, settings},
     *,
 };
 use crate::{
     job::Priority,
     queue::conformance::{hints, ids, lane, queue_conforms},
+    test_proxy::TestProxy,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,11 +4,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::{
-    queue::redis::{
-        test_proxy::TestProxy,
-        test_server::{self, TestServer, settings},
-    },
+    queue::redis::test_server::{self, TestServer, settings},
     signal::conformance::{next, signals_conform, some_ids},
+    test_proxy::TestProxy,
 };
 
 const DEADLINE: Duration = Duration::from_millis(300);

@@ -1,9 +1,8 @@
 //! The census in Postgres, which all processes share through a table.
 
 use async_trait::async_trait;
-use sqlx::{Postgres, Transaction};
 
-use super::PostgresStore;
+use super::{PostgresStore, transaction::Transaction};
 use crate::{
     job::Tenant,
     store::{
@@ -55,7 +54,7 @@ impl CensusStore for PostgresStore {
             if turn.is_some() {
                 count(&mut transaction).await?;
             }
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         })
         .await
     }
@@ -79,7 +78,7 @@ impl CensusStore for PostgresStore {
     }
 }
 
-async fn count(transaction: &mut Transaction<'static, Postgres>) -> Result<(), StoreError> {
+async fn count(transaction: &mut Transaction) -> Result<(), StoreError> {
     sqlx::query(PREPARE)
         .bind(LONGEST_COUNT.as_millis().to_string())
         .execute(&mut **transaction)

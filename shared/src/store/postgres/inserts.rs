@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Connection, PgPool, postgres::PgConnection};
+use sqlx::{PgPool, postgres::PgConnection};
 use uuid::Uuid;
 
-use super::{chunks, uniqueness};
+use super::{chunks, transaction::Transaction, uniqueness};
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
@@ -22,13 +22,13 @@ pub(super) async fn insert(pool: &PgPool, jobs: &[NewJob]) -> Result<Vec<Inserte
     let is_plain = |job: &NewJob| {
         job.idempotency.is_none() && job.unique.is_none() && job.payload.len() <= INLINE_LIMIT
     };
-    let mut connection = pool.acquire().await?;
     if jobs.iter().all(is_plain) {
+        let mut connection = pool.acquire().await?;
         let jobs: Vec<&NewJob> = jobs.iter().collect();
         insert_rows(&mut connection, &jobs).await?;
         return Ok(vec![Inserted::Stored { replaced: None }; jobs.len()]);
     }
-    let mut transaction = connection.begin().await?;
+    let mut transaction = Transaction::begin(pool).await?;
     let outcomes = insert_keyed(&mut transaction, jobs).await?;
     transaction.commit().await?;
     Ok(outcomes)

@@ -30,7 +30,7 @@ impl JobStore for PostgresStore {
     async fn insert_all_or_none(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {
         let jobs = &jobs;
         self.within("insert_all_or_none", || async move {
-            let mut transaction = self.writer.begin().await?;
+            let mut transaction = self.begin().await?;
             let outcomes = inserts::insert_keyed(&mut transaction, jobs).await?;
             if outcomes.iter().all(Inserted::is_stored) {
                 transaction.commit().await?;

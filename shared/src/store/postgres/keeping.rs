@@ -1,10 +1,9 @@
 //! What the keepers ask of Postgres.
 
 use async_trait::async_trait;
-use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{PostgresStore, deletion, moves};
+use super::{PostgresStore, deletion, moves, transaction::Transaction};
 use crate::{
     job::JobId,
     queue::Hint,
@@ -49,6 +48,7 @@ impl KeeperStore for PostgresStore {
             .fetch_all(&mut *transaction)
             .await?;
             if ended.is_empty() {
+                transaction.rollback().await?;
                 return Ok(Rescued::default());
             }
             // An ended lease never comes back, so what is found here stays true.
@@ -148,7 +148,7 @@ impl KeeperStore for PostgresStore {
 
 /// Decides and writes the moves of rows that the transaction has locked, and commits.
 async fn write(
-    mut transaction: Transaction<'static, Postgres>,
+    mut transaction: Transaction,
     rows: Vec<LockedRow>,
     decide: impl Fn(&Locked) -> Option<Moved> + Send,
 ) -> Result<Vec<Moved>, StoreError> {

@@ -6,6 +6,7 @@ mod claims;
 mod client_moves;
 mod deletion;
 mod facts;
+mod given_up;
 mod inserts;
 mod jobs;
 mod keeping;
@@ -13,18 +14,20 @@ mod migrating;
 mod moves;
 mod reads;
 mod runs;
+mod transaction;
 mod uniqueness;
 
-use std::{future::Future, str::FromStr, time::Duration};
+use std::{future::Future, pin::pin, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
-    ConnectOptions, PgPool, Postgres, Transaction,
+    ConnectOptions, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 pub use self::facts::PostgresFacts;
+use self::{given_up::GivenUp, transaction::Transaction};
 use super::{PoolUse, StoreError, deadline};
 
 /// The schema, step by step.
@@ -46,6 +49,7 @@ pub struct PostgresStore {
     reader: PgPool,
     writer: PgPool,
     deadline: Duration,
+    given_up: GivenUp,
 }
 
 impl super::Store for PostgresStore {
@@ -68,22 +72,29 @@ impl PostgresStore {
             .application_name("coatcheck")
             .options([("statement_timeout", statement_limit.as_str())])
             .disable_statement_logging();
+        let (given_up, deadline) = (GivenUp::never(), settings.deadline);
+        let looked_at = given_up.clone();
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.deadline)
             // Asking each time whether the connection is alive would double the round trips; a
             // dead one is found by its error, and every verb is tried twice.
             .test_before_acquire(false)
+            .after_release(move |connection, _| {
+                let looked_at = looked_at.clone();
+                Box::pin(async move { looked_at.is_usable(connection, deadline).await })
+            })
             .connect_lazy_with(options);
         Ok(Self {
             reader: pool.clone(),
             writer: pool,
-            deadline: settings.deadline,
+            deadline,
+            given_up,
         })
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.writer.begin().await?)
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        Transaction::begin(&self.writer).await
     }
 
     /// Asks within the deadline, and once more where the connection turns out to be dead. Every
@@ -97,10 +108,17 @@ impl PostgresStore {
         Asked: Future<Output = Result<T, StoreError>> + Send,
     {
         deadline::within(self.deadline, operation, async {
-            match ask().await {
-                Err(error) if error.is_unavailable() => ask().await,
-                answer => answer,
-            }
+            let mut answer = pin!(async {
+                match ask().await {
+                    Err(error) if error.is_unavailable() => ask().await,
+                    answer => answer,
+                }
+            });
+            // After what it is about, so that it is dropped before the connection is.
+            let question = self.given_up.question();
+            let answer = answer.as_mut().await;
+            question.answered();
+            answer
         })
         .await
     }

@@ -149,7 +149,7 @@ impl RunStore for PostgresStore {
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
         let finishes = &finishes;
         self.within("finish", || async move {
-            let mut transaction = self.writer.begin().await?;
+            let mut transaction = self.begin().await?;
             let outcomes = finish_all(&mut transaction, finishes).await?;
             transaction.commit().await?;
             Ok(outcomes)

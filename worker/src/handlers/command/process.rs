@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use coatcheck_shared::settings::CommandSettings;
+use coatcheck_shared::{job::ClaimedJob, settings::CommandSettings};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -98,11 +98,14 @@ pub(super) enum RunError {
 }
 
 impl Process {
-    pub(super) fn start(command: &CommandSettings) -> io::Result<Self> {
+    /// A program is told whose attempt it is, so that what it does elsewhere can be done once.
+    pub(super) fn start(command: &CommandSettings, job: &ClaimedJob) -> io::Result<Self> {
         let mut child = Command::new(&command.program)
             .args(&command.args)
             .env_clear()
             .env("PATH", PATH)
+            .env("COATCHECK_JOB_ID", job.id.to_string())
+            .env("COATCHECK_ATTEMPT", job.attempt.to_string())
             .envs(&command.env)
             .current_dir(&command.directory)
             .process_group(0)

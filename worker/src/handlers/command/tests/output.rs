@@ -82,11 +82,20 @@ async fn arguments_are_a_list_and_no_shell_reads_them() {
 async fn the_environment_and_the_directory_are_the_settings_own() {
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     let env = handler("program = '/usr/bin/env'\nenv = { LANG = 'C.UTF-8' }");
-    let result = run(&env, Value::Null).await.unwrap();
-    let text = text_of(&result);
+    let rehearsal = rehearsal(&Value::Null);
+    let text = text_of(&rehearsal.run(&env).await.unwrap());
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
-    assert_eq!(lines, ["LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin"]);
+    let job = format!("COATCHECK_JOB_ID={}", rehearsal.context().id());
+    assert_eq!(
+        lines,
+        [
+            "COATCHECK_ATTEMPT=1",
+            &job,
+            "LANG=C.UTF-8",
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+        ]
+    );
     let pwd = handler("program = '/bin/pwd'\ndirectory = '/usr/bin'");
     assert_eq!(run(&pwd, Value::Null).await.unwrap().body, "/usr/bin\n");
     assert_eq!(output("pwd").await, "/\n");

@@ -1,4 +1,4 @@
-//! A way to Redis that can lose connections without either end noticing.
+//! A way to a server that can lose connections without either end noticing.
 
 use tokio::{
     io::copy_bidirectional,
@@ -15,9 +15,9 @@ pub(crate) struct TestProxy {
 }
 
 impl TestProxy {
-    /// A proxy to the server at this URL.
-    pub(crate) async fn to(url: &str) -> Self {
-        let server = url.trim_start_matches("redis://").to_owned();
+    /// A proxy to the server at `HOST:PORT`, which may stand in a URL of Redis.
+    pub(crate) async fn to(server: &str) -> Self {
+        let server = server.trim_start_matches("redis://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (abandoned, round) = watch::channel(0);
@@ -36,6 +36,11 @@ impl TestProxy {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a Redis behind it.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }

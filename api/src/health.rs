@@ -53,7 +53,7 @@ pub(crate) fn describe_ready() -> Operation {
             "It can.",
             json!({"status": "ok"}),
         ))
-        .problems([ProblemType::DatabaseUnavailable])
+        .problems([ProblemType::DatabaseUnavailable, ProblemType::ShuttingDown])
 }
 
 /// What this endpoint says of itself.

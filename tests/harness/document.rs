@@ -14,8 +14,8 @@ use crate::Result;
 const URI: &str = "urn:document";
 
 /// What is answered to what is no operation: nothing was understood, there is no such path, the
-/// path has no such method, no path has it.
-const ELSEWHERE: [u16; 7] = [400, 404, 405, 408, 414, 431, 501];
+/// path has no such method, no path has it, the version is another's.
+const ELSEWHERE: [u16; 8] = [400, 404, 405, 408, 414, 431, 501, 505];
 
 /// A document, its schemas compiled as they are needed.
 pub struct Document {

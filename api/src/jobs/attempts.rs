@@ -62,7 +62,8 @@ pub(crate) fn describe() -> Operation {
         "listAttempts",
         "A job's attempts and how each ended",
     )
-    .with([parameter::JOB_ID, parameter::IF_NONE_MATCH])
+    .with([parameter::JOB_ID])
+    .conditional()
     .answers(
         Reply::json::<AttemptPage<'_>>(200, "All of them, oldest first.", example)
             .always([field::ETAG, field::VARY]),

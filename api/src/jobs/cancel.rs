@@ -7,7 +7,7 @@ use super::{id_in_path, view};
 use crate::{
     api::Api,
     caller::Caller,
-    openapi::{Operation, Reply, Tag, example, field, parameter},
+    openapi::{Operation, Tag, example, parameter},
     problem::{Problem, ProblemType},
     reply::Answer,
 };
@@ -15,12 +15,11 @@ use crate::{
 /// What this endpoint says of itself.
 pub(crate) fn describe() -> Operation {
     Operation::new(Tag::Jobs, "cancelJob", "Call a job off")
-        .with([parameter::JOB_ID, parameter::IF_NONE_MATCH])
+        .with([parameter::JOB_ID])
         .answers(view::describe_found(
             "It is cancelled, or had been already.",
             example::cancelled_job(),
         ))
-        .answers(Reply::not_modified().sometimes([field::RETRY_AFTER]))
         .answers(view::describe_accepted(
             "It runs, and has been told to stop. It is cancelled within the grace.",
         ))

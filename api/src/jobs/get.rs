@@ -19,11 +19,8 @@ pub(crate) fn describe() -> Operation {
             "With `Prefer: wait=N` it is answered as soon as the job is finished, or after N \
              seconds. A failed job is a 200 as well: its `error` says why.",
         )
-        .with([
-            parameter::JOB_ID,
-            parameter::PREFER,
-            parameter::IF_NONE_MATCH,
-        ])
+        .with([parameter::JOB_ID, parameter::PREFER])
+        .conditional()
         .answers(
             view::describe_found("The job.", example::running_job())
                 .sometimes([field::PREFERENCE_APPLIED]),

@@ -101,8 +101,8 @@ pub(crate) fn describe() -> Operation {
                  ignored.",
                 || json!({"type": "string", "examples": ["items=0-49"]}),
             ),
-            parameter::IF_NONE_MATCH,
         ])
+        .conditional()
         .answers(Reply::json::<JobPage<'_>>(200, "All there are.", page(None)).always(fields))
         .answers(
             Reply::json::<JobPage<'_>>(206, "A page of them.", page(Some(EXAMPLE_CURSOR)))

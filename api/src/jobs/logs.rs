@@ -86,8 +86,8 @@ pub(crate) fn describe() -> Operation {
             Parameter::query("follow", "All of them, as they come.", || {
                 json!({"type": "boolean", "default": false})
             }),
-            parameter::IF_NONE_MATCH,
         ])
+        .conditional()
         .answers(
             Reply::json::<LinePage<'_>>(200, "All lines from the first on, or those that follow.", page.clone())
                 .or_as::<Vec<LineView<'_>>>(LINES_OF_JSON, page["items"].clone())

@@ -46,7 +46,6 @@ pub(crate) fn describe() -> Operation {
         .says("Byte for byte, in its own media type, in pieces of any size.")
         .with([
             parameter::JOB_ID,
-            parameter::IF_NONE_MATCH,
             Parameter::head(
                 "Range",
                 "A part of it. What cannot be understood is ignored.",
@@ -58,6 +57,7 @@ pub(crate) fn describe() -> Operation {
                 || json!({"type": "string", "examples": ["\"01a207ea1005727f9ea303ceb4637141-660eeea7c6a44-11\""]}),
             ),
         ])
+        .conditional()
         .answers(served(200, "All of it."))
         .answers(served(206, "A part of it.").always([field::CONTENT_RANGE]))
         .answers(Reply::not_modified())

@@ -22,7 +22,11 @@ pub(crate) fn describe() -> Operation {
         .says("One that has failed or was cancelled, with at least one attempt before it.")
         .with([parameter::JOB_ID])
         .answers(view::describe_accepted("It is queued."))
-        .problems([ProblemType::JobNotFound, ProblemType::JobNotRetryable])
+        .problems([
+            ProblemType::JobNotFound,
+            ProblemType::JobNotRetryable,
+            ProblemType::QuotaExceeded,
+        ])
 }
 
 /// Queues a job that has failed or was cancelled, with at least one attempt before it.

@@ -29,7 +29,10 @@ pub(crate) fn describe() -> Operation {
         .says(
             "The job is stored before it is answered. Send an `Idempotency-Key` and repeat the \
              request as often as you have to: it is one job, and each repetition is answered with \
-             the first one's code.",
+             the first one's code. With `kind` in the query the body is the payload itself, byte for \
+             byte, in a media type that the kind takes (`media_types` of /v1/kinds), and the other \
+             fields of the submission stand in the query too: `queue`, `delay_s`, `metadata.NAME`, \
+             `unique.key` and so on.",
         )
         .with([
             parameter::PREFER,
@@ -54,16 +57,17 @@ pub(crate) fn describe() -> Operation {
                 .sometimes([field::PREFERENCE_APPLIED, field::IDEMPOTENT_REPLAYED]),
         )
         .problems(PROBLEMS)
-        .problems([ProblemType::JobGone])
+        .problems([ProblemType::JobGone, ProblemType::InvalidParameter])
 }
 
 /// What can be wrong with a submission, beside its body.
-pub(super) const PROBLEMS: [ProblemType; 5] = [
+pub(super) const PROBLEMS: [ProblemType; 6] = [
     ProblemType::InvalidIdempotencyKey,
     ProblemType::IdempotencyKeyReused,
     ProblemType::UniqueJobExists,
     ProblemType::KindNotImplemented,
     ProblemType::QueueFull,
+    ProblemType::QuotaExceeded,
 ];
 
 /// Stores a job and answers 202, or 200 where it finished while the client was willing to wait.

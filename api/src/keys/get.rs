@@ -14,7 +14,8 @@ use crate::{
 /// What this endpoint says of itself.
 pub(crate) fn describe() -> Operation {
     Operation::new(Tag::Keys, "getKey", "A key, without its secret")
-        .with([super::KEY_ID, parameter::IF_NONE_MATCH])
+        .with([super::KEY_ID])
+        .conditional()
         .answers(
             Reply::json::<KeyView<'_>>(200, "The key.", super::example())
                 .always([field::ETAG, field::VARY]),

@@ -28,7 +28,7 @@ pub(crate) fn describe() -> Operation {
     let example = json!({"items": [super::example()], "next_cursor": null});
     Operation::new(Tag::Keys, "listKeys", "The keys that the caller manages")
         .says("The operator's administrators manage all tenants' keys, others their own tenant's.")
-        .with([parameter::IF_NONE_MATCH])
+        .conditional()
         .answers(
             Reply::json::<KeyPage<'_>>(200, "All of them, oldest first.", example)
                 .always([field::ETAG, field::VARY]),

@@ -47,12 +47,13 @@ pub(crate) fn describe() -> Operation {
             "description": "Sleeps for a number of milliseconds.",
             "implemented": true,
             "payload_schema": {"type": "object"},
+            "media_types": ["application/json"],
         }],
         "next_cursor": null,
     });
     Operation::new(Tag::Kinds, "listKinds", "What can be submitted")
         .says("The built-in kinds, those of the workers, and those that the settings declare.")
-        .with([parameter::IF_NONE_MATCH])
+        .conditional()
         .answers(
             Reply::json::<KindPage<'_>>(200, "All of them.", example)
                 .always([field::ETAG, field::VARY]),

@@ -4,7 +4,11 @@
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::{content::Content, parameter::Parameter, reply::Reply};
+use super::{
+    content::Content,
+    parameter::{self, Parameter},
+    reply::Reply,
+};
 use crate::problem::ProblemType;
 
 /// What an operation is about.
@@ -95,6 +99,13 @@ impl Operation {
     pub(crate) fn with(mut self, parameters: impl IntoIterator<Item = Parameter>) -> Self {
         self.parameters.extend(parameters);
         self
+    }
+
+    /// For who has a version of it already, or means one.
+    #[must_use]
+    pub(crate) fn conditional(self) -> Self {
+        self.with([parameter::IF_NONE_MATCH, parameter::IF_MATCH])
+            .problems([ProblemType::PreconditionFailed])
     }
 
     /// With a JSON body, and the problems that come with one.

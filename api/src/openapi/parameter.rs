@@ -109,7 +109,7 @@ pub(crate) const PREFER: Parameter = Parameter::head(
 );
 
 /// The version that the caller has.
-pub(crate) const IF_NONE_MATCH: Parameter = Parameter::head(
+pub(super) const IF_NONE_MATCH: Parameter = Parameter::head(
     "If-None-Match",
     "The `ETag` that the caller has: 304 where nothing is new.",
     || json!({"type": "string", "examples": ["\"3764d8bcec2f99234a522112871caf67\""]}),

@@ -31,10 +31,12 @@ pub(super) const CLOSED: [ProblemType; 4] = [
 ];
 
 /// What is answered to what is no operation: by any path, and by those that are none.
-pub(super) const ELSEWHERE: [ProblemType; 3] = [
+pub(super) const ELSEWHERE: [ProblemType; 5] = [
     ProblemType::RouteNotFound,
     ProblemType::MethodNotAllowed,
     ProblemType::MethodNotImplemented,
+    ProblemType::CodingNotImplemented,
+    ProblemType::VersionNotSupported,
 ];
 
 /// The name of the schema of every problem.
@@ -132,13 +134,14 @@ fn fields(problem: ProblemType) -> Vec<Field> {
         ProblemType::UnsupportedCoding => vec![field::ACCEPT_ENCODING],
         ProblemType::RangeNotSatisfiable => vec![field::CONTENT_RANGE],
         ProblemType::JobGone => vec![field::IDEMPOTENT_REPLAYED],
-        ProblemType::RateLimited => {
+        ProblemType::RateLimited | ProblemType::QuotaExceeded => {
             let [state, policy] = field::RATE;
             vec![field::RETRY_AFTER, state, policy]
         }
         ProblemType::ResultNotReady
         | ProblemType::DatabaseUnavailable
         | ProblemType::QueueFull
+        | ProblemType::ShuttingDown
         | ProblemType::Overloaded => vec![field::RETRY_AFTER],
         _ => Vec::new(),
     }

@@ -18,11 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     body::BodyLimits,
     census::CensusTaker,
+    cors::Cors,
     credentials::Credentials,
     depths::Depths,
     intake::{Announcer, Intake},
     jobs::following::MOST_STREAMS,
     kinds::Kinds,
+    quotas::Quotas,
     rate_limit::RateLimits,
     retry_after::RunTimes,
     waiters::Waiters,
@@ -48,10 +50,14 @@ pub(crate) struct Api {
     pub(crate) streams: Arc<Semaphore>,
     /// How callers are known.
     pub(crate) credentials: Credentials,
+    /// Which pages of other origins may call, where any may.
+    pub(crate) cors: Option<Cors>,
     /// The bounds of a body.
     pub(crate) bodies: BodyLimits,
     /// How much waits in which queue.
     pub(crate) depths: Depths,
+    /// How much each tenant may have.
+    pub(crate) quotas: Quotas,
     /// What waits and runs in which queue, for whoever asks.
     pub(crate) census: CensusTaker,
     /// How much each caller may ask.
@@ -92,9 +98,11 @@ impl Api {
             intake: Intake::start(&backend, &settings.store, announcer.clone()),
             kinds: Kinds::new(backend.store.clone(), settings)?,
             depths: Depths::new(&backend, settings.limits.queue_depth),
+            quotas: Quotas::new(&backend, settings.limits.unfinished_jobs),
             census: CensusTaker::new(backend.store.clone()),
             rate_limits: RateLimits::of(&settings.limits),
             run_times: RunTimes::default(),
+            cors: Cors::of(&settings.cors),
             credentials: Credentials::of(settings, backend.store.clone()),
             store: backend.store,
             queue: backend.queue,

@@ -1,6 +1,7 @@
 //! Taking a JSON body in: its media type and coding, its size, the time it takes.
 
 use std::{
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,12 +18,16 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use tokio::time::timeout;
 
-use crate::problem::{Problem, ProblemType};
+use crate::{
+    connection::Connection,
+    problem::{Problem, ProblemType},
+};
 
 /// How much the bodies that are being taken in or stored may take together.
 const LARGEST_TOTAL: usize = 256 * 1024 * 1024;
 
-const JSON: &str = "application/json";
+/// The media type of JSON.
+pub(crate) const JSON: &str = "application/json";
 const JSON_LINES: &str = "application/x-ndjson";
 
 /// How a body that holds several values holds them.
@@ -99,6 +104,16 @@ impl BodyLimits {
         self.receive(request, payload).await
     }
 
+    /// Takes the body of a request, of whatever media type it is.
+    pub(crate) async fn any(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+    ) -> Result<Body, Problem> {
+        refuse_codings(request.headers())?;
+        self.receive(request, payload).await
+    }
+
     /// Takes the body of a request that must be JSON, or JSON a line.
     pub(crate) async fn json_or_lines(
         &self,
@@ -127,7 +142,7 @@ impl BodyLimits {
         if announced > self.largest {
             return Err(self.too_large());
         }
-        match timeout(self.deadline, self.collect(payload)).await {
+        match timeout(self.deadline, self.collect(request, payload)).await {
             Ok(body) => body,
             Err(_) => Err(Problem::new(
                 ProblemType::RequestTimeout,
@@ -140,7 +155,7 @@ impl BodyLimits {
         }
     }
 
-    async fn collect(&self, mut payload: Payload) -> Result<Body, Problem> {
+    async fn collect(&self, request: &HttpRequest, mut payload: Payload) -> Result<Body, Problem> {
         let mut share = Share {
             held: self.held.clone(),
             bytes: 0,
@@ -149,13 +164,7 @@ impl BodyLimits {
         let mut first = Bytes::new();
         let mut gathered = BytesMut::new();
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| {
-                Problem::new(
-                    ProblemType::MalformedRequest,
-                    format!("The body broke off: {error}."),
-                )
-                .closing()
-            })?;
+            let chunk = chunk.map_err(|_| broken_off(request))?;
             share.grow(chunk.len())?;
             if share.bytes > self.largest {
                 return Err(self.too_large());
@@ -187,6 +196,20 @@ impl BodyLimits {
     }
 }
 
+/// That a body has not come to its end.
+fn broken_off(request: &HttpRequest) -> Problem {
+    let fault = request
+        .conn_data::<Rc<Connection>>()
+        .and_then(|connection| connection.body_fault());
+    fault.unwrap_or_else(|| {
+        Problem::new(
+            ProblemType::MalformedRequest,
+            "The body broke off before its end.",
+        )
+        .closing()
+    })
+}
+
 fn refuse_codings(headers: &HeaderMap) -> Result<(), Problem> {
     let mut codings = headers.get_all(header::CONTENT_ENCODING);
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -202,12 +225,21 @@ fn refuse_codings(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-fn unsupported_media_type(accepted: &'static str) -> Problem {
-    Problem::new(
+/// That a body is of another media type than these.
+pub(crate) fn unsupported_media_type(accepted: &str) -> Problem {
+    let problem = Problem::new(
         ProblemType::UnsupportedMediaType,
         format!("The Content-Type must be one of: {accepted}."),
-    )
-    .with_header(header::ACCEPT, HeaderValue::from_static(accepted))
+    );
+    match HeaderValue::from_str(accepted) {
+        Ok(accepted) => problem.with_header(header::ACCEPT, accepted),
+        Err(_) => problem,
+    }
+}
+
+/// Whether a media type is JSON in UTF-8.
+pub(crate) fn is_json(media_type: &str) -> bool {
+    is(media_type, JSON)
 }
 
 fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {

@@ -1,14 +1,14 @@
-//! What is done around every exchange: the request's id, the limits of its head, the header
+//! What is done around every exchange: the request's id, refusing what cannot be read, the header
 //! fields that every answer has, the bodies of problems, the log line and the metrics.
 
-use std::{cell::RefCell, collections::HashMap, time::Instant};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage,
-    body::{BoxBody, MessageBody},
+    Error, HttpMessage, HttpRequest,
+    body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        ConnectionType, Method,
+        ConnectionType, Method, Version,
         header::{self, HeaderValue},
     },
     middleware::Next,
@@ -19,6 +19,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::{
     api::Api,
+    connection::{Answer, Connection},
     problem::{self, Problem, ProblemType},
     rate_limit::RateLimitFields,
     request_id::{self, RequestId, X_REQUEST_ID},
@@ -26,11 +27,8 @@ use crate::{
     trace_context::{self, RequestSpan},
 };
 
-/// The longest target of a request.
-const LONGEST_URI: usize = 8 * 1024;
-
-/// How much all header fields of a request may take together.
-const LARGEST_HEAD: usize = 32 * 1024;
+/// How soon a client should try again where there are too many connections, in seconds.
+const TOO_MANY_RETRY_S: u64 = 5;
 
 /// The middleware.
 pub(crate) async fn exchange(
@@ -45,44 +43,40 @@ pub(crate) async fn exchange(
         .flatten();
     let now = || api.as_ref().map(|api| api.now());
     let span = RequestSpan::begin(&request, now);
-    let mut response = match check_head(&request) {
-        Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(problem) => request.error_response(problem),
+    let mut response = match refusal(&request) {
+        None => next.call(request).await?.map_into_boxed_body(),
+        Some(problem) => request.error_response(problem),
     };
     finish_head(&mut response, &id);
     log(&response, &id, began);
     count(&response, began);
     span.end(&response, now);
-    Ok(with_problem_body(response, &id))
+    let mut response = with_problem_body(response, &id);
+    if let Some(connection) = response.request().conn_data::<Rc<Connection>>().cloned() {
+        response
+            .response_mut()
+            .extensions_mut()
+            .insert(Answer(connection));
+    }
+    Ok(response)
 }
 
-fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |it| it.as_str().len());
-    if target > LONGEST_URI {
-        return Err(Problem::new(
-            ProblemType::UriTooLong,
-            format!("The target of a request may be {LONGEST_URI} bytes long."),
-        )
-        .with("limit_bytes", LONGEST_URI)
-        .closing());
+/// Why a request is refused before anything of it is looked at; none where it is not.
+fn refusal(request: &ServiceRequest) -> Option<Problem> {
+    let connection = request.conn_data::<Rc<Connection>>()?;
+    if let Some(refusal) = connection.next_request() {
+        return Some(refusal.into_problem());
     }
-    let fields: usize = request
-        .headers()
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    if fields > LARGEST_HEAD {
-        return Err(Problem::new(
-            ProblemType::HeadersTooLarge,
-            format!("The header fields of a request may take {LARGEST_HEAD} bytes."),
+    // Whoever asks whether the server lives is told so, however full it is.
+    let asks_for_health = matches!(request.path(), "/livez" | "/readyz");
+    (connection.is_too_many() && !asks_for_health).then(|| {
+        Problem::new(
+            ProblemType::Overloaded,
+            "There are as many connections as the server holds.",
         )
-        .with("limit_bytes", LARGEST_HEAD)
-        .closing());
-    }
-    Ok(())
+        .retry_after(TOO_MANY_RETRY_S)
+        .closing()
+    })
 }
 
 fn problem_of(response: &ServiceResponse) -> Option<&Problem> {
@@ -90,16 +84,25 @@ fn problem_of(response: &ServiceResponse) -> Option<&Problem> {
 }
 
 fn finish_head(response: &mut ServiceResponse, id: &str) {
-    let draining = response
-        .request()
-        .app_data::<Data<Api>>()
-        .is_some_and(|api| api.draining.is_cancelled());
-    let closes = draining || problem_of(response).is_some_and(Problem::closes);
+    let api = response.request().app_data::<Data<Api>>();
+    let draining = api.is_some_and(|api| api.draining.is_cancelled());
+    let cors = api.filter(|api| api.cors.is_some()).cloned();
+    let closes = draining
+        || problem_of(response).is_some_and(Problem::closes)
+        || ends_its_connection(response.request());
     if closes {
         response
             .response_mut()
             .head_mut()
             .set_connection_type(ConnectionType::Close);
+    }
+    if response.request().version() < Version::HTTP_11
+        && response.response().body().size() == BodySize::Stream
+    {
+        // It knows no chunks (RFC 9112 §6.1): the end of the connection is the end of the body.
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
     }
     let rate_limit = RateLimitFields::of(response.request());
     let headers = response.headers_mut();
@@ -112,6 +115,19 @@ fn finish_head(response: &mut ServiceResponse, id: &str) {
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    if let Some(cors) = cors.as_ref().and_then(|api| api.cors.as_ref()) {
+        let request = response.request().clone();
+        cors.write(request.method(), request.headers(), response.headers_mut());
+    }
+}
+
+/// Whether the connection of a request serves no other, whatever comes of it: it is one too many,
+/// or asks to be upgraded, which is ignored, and the framework would read no other from it.
+fn ends_its_connection(request: &HttpRequest) -> bool {
+    let is_too_many = request
+        .conn_data::<Rc<Connection>>()
+        .is_some_and(|connection| connection.is_too_many());
+    is_too_many || request.headers().contains_key(header::UPGRADE)
 }
 
 /// Gives an error its body, which names the request.

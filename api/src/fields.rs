@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use coatcheck_shared::{job::Metadata, timestamp::Timestamp};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     problem::{FieldError, MOST_FIELD_ERRORS},
@@ -39,6 +39,22 @@ impl<'a> Fields<'a> {
                 .collect(),
             errors: Vec::new(),
         })
+    }
+
+    /// Fields that do not come out of a body, and so have no bytes.
+    pub(crate) fn of_values(values: Map<String, Value>) -> Self {
+        let member = |(name, value): (String, Value)| {
+            let member = Member {
+                name: name.clone(),
+                value,
+                raw: "",
+            };
+            (name, member)
+        };
+        Self {
+            unread: values.into_iter().map(member).collect(),
+            errors: Vec::new(),
+        }
     }
 
     /// A field with its bytes, whatever it is; none where it is absent.

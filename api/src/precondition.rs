@@ -8,6 +8,8 @@ use actix_web::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::problem::{Problem, ProblemType};
+
 /// How many bytes of the hash a tag shows: enough that no two bodies ever share one.
 const TAG_BYTES: usize = 16;
 
@@ -33,8 +35,21 @@ pub(crate) fn has_already(request: &HttpRequest, tag: &EntityTag) -> bool {
     }
 }
 
-/// Whether `If-Match` lets the request through to what has the tag: it is absent, or names it.
-pub(crate) fn is_meant(request: &HttpRequest, tag: &EntityTag) -> bool {
+/// Lets a request through to what has the tag where `If-Match` is absent, or names it.
+///
+/// # Errors
+/// Where it names others.
+pub(crate) fn require_meant(request: &HttpRequest, tag: &EntityTag) -> Result<(), Problem> {
+    if is_meant(request, tag) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemType::PreconditionFailed,
+        "The resource is no longer as If-Match says. Nothing was done.",
+    ))
+}
+
+fn is_meant(request: &HttpRequest, tag: &EntityTag) -> bool {
     if !request.headers().contains_key(header::IF_MATCH) {
         return true;
     }

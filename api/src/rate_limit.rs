@@ -46,15 +46,38 @@ struct Limit {
     callers: RandomState,
     per_s: f64,
     burst: NonZeroU32,
-    policy: HeaderValue,
+    allowance: String,
     swept: Mutex<Instant>,
 }
 
-/// What an answer says of the caller's rate. It waits among the request's extensions.
-#[derive(Clone)]
+/// A limit that an answer tells of.
+pub(crate) struct Policy {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it allows, as parameters of the field.
+    pub(crate) allowance: String,
+    /// What is left.
+    pub(crate) left: u64,
+    /// When there is more again.
+    pub(crate) until: Duration,
+}
+
+/// What an answer says of its caller's limits. It waits among the request's extensions.
+#[derive(Default)]
 pub(crate) struct RateLimitFields {
-    policy: HeaderValue,
-    state: HeaderValue,
+    policies: String,
+    states: String,
+}
+
+/// Has the answer to a request tell of a limit.
+pub(crate) fn say(request: &HttpRequest, policy: Policy) {
+    let mut extensions = request.extensions_mut();
+    if !extensions.contains::<RateLimitFields>() {
+        extensions.insert(RateLimitFields::default());
+    }
+    if let Some(fields) = extensions.get_mut::<RateLimitFields>() {
+        fields.add(&policy);
+    }
 }
 
 impl RateLimits {
@@ -76,7 +99,7 @@ impl RateLimits {
             Ok(state) => (state.remaining_burst_capacity(), Duration::ZERO),
             Err(refusal) => (0, refusal.wait_time_from(limit.clock.now())),
         };
-        request.extensions_mut().insert(limit.fields(remaining)?);
+        say(request, limit.policy(remaining));
         if pause.is_zero() {
             return Ok(());
         }
@@ -114,7 +137,7 @@ impl Limit {
             callers: RandomState::new(),
             per_s,
             burst,
-            policy: HeaderValue::from_str(&format!("\"default\";q={burst};w={window}")).ok()?,
+            allowance: format!("q={burst};w={window}"),
             swept: Mutex::new(Instant::now()),
         })
     }
@@ -139,27 +162,47 @@ impl Limit {
         }
     }
 
-    fn fields(&self, remaining: u32) -> Result<RateLimitFields, Problem> {
+    fn policy(&self, remaining: u32) -> Policy {
         let used = self.burst.get().saturating_sub(remaining);
         let whole_again = (f64::from(used) / self.per_s).ceil();
-        let state = format!("\"default\";r={remaining};t={whole_again}");
-        Ok(RateLimitFields {
-            policy: self.policy.clone(),
-            state: HeaderValue::from_str(&state).map_err(|error| Problem::internal(&error))?,
-        })
+        Policy {
+            name: "default",
+            allowance: self.allowance.clone(),
+            left: remaining.into(),
+            until: Duration::try_from_secs_f64(whole_again).unwrap_or(Duration::MAX),
+        }
     }
 }
 
 impl RateLimitFields {
     /// Those of a request that has been counted.
     pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
-        request.extensions().get::<Self>().cloned()
+        request.extensions_mut().remove::<Self>()
     }
 
     /// Puts them among the header fields of the answer.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(RATE_LIMIT_POLICY.clone(), self.policy);
-        headers.insert(RATE_LIMIT.clone(), self.state);
+        for (name, value) in [
+            (&RATE_LIMIT_POLICY, self.policies),
+            (&RATE_LIMIT, self.states),
+        ] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name.clone(), value);
+            }
+        }
+    }
+
+    fn add(&mut self, policy: &Policy) {
+        let Policy {
+            name,
+            allowance,
+            left,
+            until,
+        } = policy;
+        let separator = if self.states.is_empty() { "" } else { ", " };
+        let until = until.as_secs();
+        self.policies += &format!("{separator}\"{name}\";{allowance}");
+        self.states += &format!("{separator}\"{name}\";r={left};t={until}");
     }
 }
 

@@ -42,7 +42,12 @@ pub(crate) fn revalidated_json(
 ) -> Answer {
     let body = json_bytes(value)?;
     let tag = precondition::tag_of(&body);
-    let matches = precondition::has_already(request, &tag);
+    // They are about what is asked for, not about what a POST has made.
+    let is_asked_for = request.method().is_safe();
+    if is_asked_for {
+        precondition::require_meant(request, &tag)?;
+    }
+    let matches = is_asked_for && precondition::has_already(request, &tag);
     let mut response = HttpResponse::build(if matches {
         StatusCode::NOT_MODIFIED
     } else {

@@ -217,7 +217,13 @@ fn another_method(request: &HttpRequest, allowed: &str) -> Answer {
     Err(problem.with_header(header::ALLOW, allow))
 }
 
-async fn nothing_here() -> Answer {
+async fn nothing_here(request: HttpRequest) -> Answer {
+    // The server as a whole (RFC 9110 §9.3.7).
+    if request.path() == "*" {
+        return Ok(HttpResponse::NoContent()
+            .insert_header((header::ALLOW, "GET, HEAD, POST, DELETE, OPTIONS"))
+            .finish());
+    }
     Err(Problem::new(
         ProblemType::RouteNotFound,
         "No resource of this server has this path.",

@@ -1,27 +1,42 @@
 //! The server: listening, serving, and going without dropping anyone.
 
-use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
-
-use actix_web::{
-    App, HttpServer,
-    dev::{Server as HttpService, ServerHandle},
-    middleware::from_fn,
-    web::Data,
+use std::{
+    future::ready,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
 };
+
+use actix_http::{Extensions, HttpService, KeepAlive, error::DispatchError};
+use actix_server::{GracefulShutdownSignal, Server as Listening, ServerBuilder, ServerHandle};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
+use actix_web::{App, Error, dev::AppConfig, middleware::from_fn, web::Data};
 use coatcheck_shared::{backend::Backend, job::InvalidName, settings::Settings, signal::Signals};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Api,
+    connection::{CheckedStream, Connections},
     exchange::exchange,
     intake::{self, Announcements},
     routes::routes,
 };
 
-/// How long an idle connection is kept: longer than clients are told to stay away.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 2_048;
+
+/// How many connections beyond the limit are answered that they are.
+const SPARE_CONNECTIONS: usize = 256;
 
 /// How long a client may take to read the last answer of a connection that we close.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -63,7 +78,7 @@ pub enum ServeError {
 /// The HTTP front end, listening.
 pub struct Server {
     address: SocketAddr,
-    service: HttpService,
+    service: Listening,
     api: Data<Api>,
     announcements: Announcements,
     backend: Backend,
@@ -82,28 +97,31 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let (announcer, announcements) = intake::announcements();
         let api = Data::new(Api::start(backend.clone(), settings, announcer, metrics)?);
+        let (address, listener) =
+            listen(settings.listen).map_err(|source| listen_error(settings.listen, source))?;
         let workers = available_parallelism().map_or(1, usize::from);
-        let app_api = api.clone();
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(app_api.clone())
-                .wrap(from_fn(exchange))
-                .configure(routes)
-        })
-        .workers(workers)
-        .max_connections(settings.limits.connections.div_ceil(workers))
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(Duration::from_secs(settings.limits.request_s))
-        .client_disconnect_timeout(CLOSING)
-        .tcp_nodelay(true)
-        .shutdown_timeout(LONGEST_DRAIN_S)
-        .disable_signals()
-        .bind(settings.listen)
-        .map_err(|source| listen_error(settings.listen, source))?;
-        let address = server.addrs().first().copied().unwrap_or(settings.listen);
+        let most = settings.limits.connections;
+        let service = ServerBuilder::new()
+            .workers(workers)
+            // Those beyond the limit are let in to be told so; those beyond these wait unanswered.
+            .max_concurrent_connections((most + SPARE_CONNECTIONS).div_ceil(workers))
+            .shutdown_timeout(LONGEST_DRAIN_S)
+            .disable_signals();
+        let stopping = service.graceful_shutdown_signal();
+        let http = {
+            let (api, connections) = (api.clone(), Connections::new(most));
+            let times = Times {
+                request: Duration::from_secs(settings.limits.request_s),
+                idle: Duration::from_secs(settings.limits.idle_s),
+            };
+            move || http(api.clone(), connections.clone(), times, stopping.clone())
+        };
+        let service = service
+            .listen("http", listener, http)
+            .map_err(|source| listen_error(address, source))?;
         Ok(Self {
             address,
-            service: server.run(),
+            service: service.run(),
             api,
             announcements,
             backend,
@@ -154,6 +172,67 @@ async fn stop_when(shutdown: CancellationToken, draining: CancellationToken, han
     draining.cancel();
     tokio::time::sleep(LAST_CALL).await;
     handle.stop(true).await;
+}
+
+/// Listens; where, and on what.
+fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?.into_std()?;
+    Ok((listener.local_addr()?, listener))
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy)]
+struct Times {
+    /// Over the head of a request, and over its body.
+    request: Duration,
+    /// Until the next request.
+    idle: Duration,
+}
+
+/// What serves a connection: the checks of its requests, the framework, the routes.
+fn http(
+    api: Data<Api>,
+    connections: Connections,
+    times: Times,
+    stopping: GracefulShutdownSignal,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
+{
+    let app = App::new()
+        .app_data(api)
+        .wrap(from_fn(exchange))
+        .configure(routes)
+        .into_factory()
+        .map_err(|error: Error| error.error_response());
+    let http = HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(KeepAlive::Timeout(times.idle))
+        // The connection itself sees to it.
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(CLOSING)
+        .on_connect_ext(|stream: &CheckedStream, data: &mut Extensions| {
+            data.insert(stream.connection());
+        })
+        .h1(map_config(app, |()| AppConfig::default()));
+    fn_service(move |stream: TcpStream| {
+        let peer = stream.peer_addr().ok();
+        // Where it does not work, answers are a little later.
+        let _ = stream.set_nodelay(true);
+        ready(Ok((
+            CheckedStream::new(stream, &connections, times.request),
+            peer,
+        )))
+    })
+    .and_then(http)
 }
 
 fn listen_error(address: SocketAddr, source: io::Error) -> ServeError {

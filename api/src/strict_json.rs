@@ -119,8 +119,13 @@ impl Fault {
     }
 
     fn below(self, name: &str) -> FieldError {
+        self.at(Some(name))
+    }
+
+    fn at(self, member: Option<&str>) -> FieldError {
         let mut pointer = String::new();
-        for segment in std::iter::once(name).chain(self.way.iter().rev().map(String::as_str)) {
+        let way = self.way.iter().rev().map(String::as_str);
+        for segment in member.into_iter().chain(way) {
             push_segment(&mut pointer, segment);
         }
         FieldError {
@@ -134,6 +139,18 @@ impl Fault {
 pub(crate) fn push_segment(pointer: &mut String, segment: &str) {
     pointer.push('/');
     pointer.push_str(&segment.replace('~', "~0").replace('/', "~1"));
+}
+
+/// Reads a body that is one value, as strictly as if it were a member of a submission.
+///
+/// # Errors
+/// The first thing that is wrong with it, and where.
+pub(crate) fn payload(body: &[u8]) -> Result<Value, FieldError> {
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| FieldError {
+        pointer: String::new(),
+        detail: error.to_string(),
+    })?;
+    value(raw.get(), 1).map_err(|fault| fault.at(None))
 }
 
 /// Reads a value that lies `depth` levels deep.

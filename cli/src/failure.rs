@@ -12,6 +12,8 @@ pub(crate) const NOT_ALLOWED: u8 = 4;
 pub(crate) const UNAVAILABLE: u8 = 5;
 /// The exit status of a wait that was over before the job was.
 pub(crate) const TIMED_OUT: u8 = 6;
+/// The exit status of a load test that has failed by a condition of its own.
+pub(crate) const CONDITION_HOLDS: u8 = 7;
 /// The exit status of everything else that went wrong.
 const ERROR: u8 = 1;
 

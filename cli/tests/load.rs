@@ -1,4 +1,5 @@
-//! `coatcheck load` against a small server that answers as Coatcheck does.
+//! `coatcheck load` against a small server that answers as Coatcheck does, and in `real` against
+//! Coatcheck itself.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+#[allow(dead_code, reason = "the client's tests use all of it")]
+#[path = "client/bed.rs"]
+mod bed;
+#[path = "load/real.rs"]
+mod real;
 mod server;
 
 use std::{

@@ -110,13 +110,15 @@ CREATE TABLE chunks (
 );
 ALTER TABLE chunks ALTER COLUMN body SET STORAGE EXTERNAL;
 
+-- A number that was handed back is another attempt's: the time of its start tells them apart.
 CREATE TABLE logs (
     job_id uuid NOT NULL,
     attempt integer NOT NULL,
+    started_at timestamptz NOT NULL,
     sequence integer NOT NULL,
     logged_at timestamptz NOT NULL,
     line text NOT NULL,
-    PRIMARY KEY (job_id, attempt, sequence)
+    PRIMARY KEY (job_id, started_at, attempt, sequence)
 );
 
 -- Which request a client's Idempotency-Key stands for, and what became of it.

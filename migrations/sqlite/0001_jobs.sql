@@ -104,13 +104,15 @@ CREATE TABLE chunks (
     PRIMARY KEY (job_id, attempt, sequence)
 );
 
+-- A number that was handed back is another attempt's: the time of its start tells them apart.
 CREATE TABLE logs (
     job_id BLOB NOT NULL,
     attempt INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
     logged_at INTEGER NOT NULL,
     line TEXT NOT NULL,
-    PRIMARY KEY (job_id, attempt, sequence)
+    PRIMARY KEY (job_id, started_at, attempt, sequence)
 );
 
 -- Which request a client's Idempotency-Key stands for, and what became of it.

@@ -5,6 +5,7 @@
 mod bad_input;
 mod cancelling;
 mod checking;
+mod contract;
 mod events;
 mod failing;
 mod failure_points;

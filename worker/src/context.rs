@@ -147,6 +147,7 @@ impl JobContext {
         self.report(Report::Log(LogLine {
             job: self.job.id,
             attempt: self.job.attempt,
+            started_at: self.job.started_at,
             sequence: self.next_line.fetch_add(1, Ordering::Relaxed),
             logged_at: self.now(),
             text: text[..text.floor_char_boundary(LONGEST_LINE)].replace('\0', "\u{fffd}"),

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, future::Future, time::Duration};
 
+use bytes::Bytes;
 use coatcheck_shared::{job::JobResult, kind::KindPayload};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -30,6 +31,46 @@ pub trait Handler: Send + Sync + 'static {
         payload: Self::Payload,
         context: &JobContext,
     ) -> impl Future<Output = Result<Self::Output, HandlerError>> + Send;
+}
+
+/// Runs one kind of job whose payload is bytes: an image, a document, a dump.
+///
+/// Everything that is said of a [`Handler`] holds; it is registered with
+/// [`Registry::register_bytes`](crate::Registry::register_bytes).
+pub trait BytesHandler: Send + Sync + 'static {
+    /// What is kept as the result.
+    type Output: IntoJobResult;
+
+    /// The kind's name.
+    fn kind(&self) -> &str;
+
+    /// What the kind does, in a sentence for its users.
+    fn description(&self) -> &str;
+
+    /// The media types of the bytes that it takes, such as `image/png` or `image/*`. A submission
+    /// of any other is refused.
+    fn media_types(&self) -> &[&str] {
+        &["*/*"]
+    }
+
+    /// Runs a job to its end.
+    ///
+    /// # Errors
+    /// See [`HandlerError`].
+    fn run(
+        &self,
+        payload: RawPayload,
+        context: &JobContext,
+    ) -> impl Future<Output = Result<Self::Output, HandlerError>> + Send;
+}
+
+/// A payload as it was submitted, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawPayload {
+    /// Its media type, with its parameters.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Bytes,
 }
 
 /// How an attempt failed, and what is to follow.

@@ -41,7 +41,7 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use self::{
     context::{JobContext, ResultWriter},
-    handler::{Handler, HandlerError, IntoJobResult, Json},
+    handler::{BytesHandler, Handler, HandlerError, IntoJobResult, Json, RawPayload},
     process::{ProcessError, process_name, run_until_signalled},
     registry::{Registry, RegistryError},
     status::{Readiness, WorkerStatus},

@@ -8,7 +8,7 @@ use coatcheck_shared::{
 };
 use futures::future::{BoxFuture, FutureExt};
 
-use crate::{Handler, HandlerError, IntoJobResult, JobContext};
+use crate::{BytesHandler, Handler, HandlerError, IntoJobResult, JobContext, RawPayload};
 
 /// Why a handler cannot be registered.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,26 @@ impl<H: Handler> ErasedHandler for H {
     }
 }
 
+/// A handler of bytes, among those whose types are forgotten.
+struct OfBytes<H>(H);
+
+impl<H: BytesHandler> ErasedHandler for OfBytes<H> {
+    fn run<'a>(
+        &'a self,
+        job: &'a ClaimedJob,
+        context: &'a JobContext,
+    ) -> BoxFuture<'a, Result<JobResult, HandlerError>> {
+        async move {
+            let payload = RawPayload {
+                media_type: job.payload_type.clone(),
+                bytes: job.payload.clone(),
+            };
+            self.0.run(payload, context).await?.into_job_result()
+        }
+        .boxed()
+    }
+}
+
 /// A kind and what runs it.
 type Registered = (KindDefinition, Arc<dyn ErasedHandler>);
 
@@ -68,13 +88,31 @@ impl Registry {
     ///
     /// # Errors
     /// Where the kind's name is none, or the kind has a handler already.
-    pub fn register<H: Handler>(mut self, handler: H) -> Result<Self, RegistryError> {
+    pub fn register<H: Handler>(self, handler: H) -> Result<Self, RegistryError> {
         let definition = KindDefinition::of::<H::Payload>()?;
+        self.add(definition, Arc::new(handler))
+    }
+
+    /// Adds the handler of a kind that takes bytes.
+    ///
+    /// # Errors
+    /// As [`Registry::register`].
+    pub fn register_bytes<H: BytesHandler>(self, handler: H) -> Result<Self, RegistryError> {
+        let (name, description) = (handler.kind(), handler.description());
+        let definition = KindDefinition::of_bytes(name, description, handler.media_types())?;
+        self.add(definition, Arc::new(OfBytes(handler)))
+    }
+
+    fn add(
+        mut self,
+        definition: KindDefinition,
+        handler: Arc<dyn ErasedHandler>,
+    ) -> Result<Self, RegistryError> {
         let name = definition.name.clone();
         if self.handlers.contains_key(&name) {
             return Err(RegistryError::Twice(name));
         }
-        Arc::make_mut(&mut self.handlers).insert(name, (definition, Arc::new(handler)));
+        Arc::make_mut(&mut self.handlers).insert(name, (definition, handler));
         Ok(self)
     }
 

@@ -38,13 +38,7 @@ async fn require_match(
 ) -> Result<(), Problem> {
     let job = api.store.get(&caller.tenant, id).await?;
     let tag = view::tag_of(&job.ok_or_else(Problem::no_job)?)?;
-    if precondition::is_meant(request, &tag) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        ProblemType::PreconditionFailed,
-        "The job is no longer as If-Match says. Nothing was deleted.",
-    ))
+    precondition::require_meant(request, &tag)
 }
 
 fn active(job: &Job) -> Problem {

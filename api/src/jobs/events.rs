@@ -51,7 +51,7 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
     let job = job.ok_or_else(Problem::no_job)?;
     let told = told::last_event(&request);
     if request.method() == Method::HEAD {
-        return Ok(following::head(EVENT_STREAM).finish());
+        return Ok(following::nothing(EVENT_STREAM));
     }
     if told.as_ref().is_some_and(|told| told.is_all_of(&job)) {
         // What a browser takes as the word not to come back.

@@ -68,13 +68,18 @@ pub(super) fn may_have_more(lines: &[LogLine]) -> bool {
 }
 
 /// Adds what keeps such an answer from being held back on its way.
-pub(super) fn head(content_type: &str) -> HttpResponseBuilder {
+fn head(content_type: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, content_type))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"));
     response
+}
+
+/// The answer to HEAD: as that to GET, whose length nobody knows either.
+pub(super) fn nothing(content_type: &str) -> HttpResponse {
+    head(content_type).streaming(stream::empty::<Result<Bytes, Infallible>>())
 }
 
 /// An answer that goes on until the follower says that it is over, or the server goes.

@@ -112,7 +112,7 @@ async fn until_the_end(
         return Err(Problem::no_job());
     }
     if request.method() == Method::HEAD {
-        return Ok(following::head(LINES_OF_JSON).finish());
+        return Ok(following::nothing(LINES_OF_JSON));
     }
     let lines = Lines { tenant, id, offset };
     following::answer(api, id, LINES_OF_JSON, lines)

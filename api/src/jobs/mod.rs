@@ -12,6 +12,7 @@ pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod page;
+mod raw;
 pub(crate) mod result;
 mod result_body;
 pub(crate) mod retry;

@@ -59,6 +59,7 @@ fn phrase(job: &Job) -> &'static str {
 
 async fn serve(request: &HttpRequest, api: &Api, job: &Job, result: &JobResult) -> Answer {
     let tag = tag_of(job, result);
+    precondition::require_meant(request, &tag)?;
     if precondition::has_already(request, &tag) {
         return Ok(head(StatusCode::NOT_MODIFIED, tag).finish());
     }

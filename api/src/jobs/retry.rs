@@ -18,6 +18,7 @@ use crate::{
 /// Queues a job that has failed or was cancelled, with at least one attempt before it.
 pub(crate) async fn post(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {
     let id = id_in_path(&request)?;
+    api.quotas.admit(&request, &caller.tenant, 1).await?;
     let now = api.now();
     let outcome = api.store.retry(&caller.tenant, id, now).await?;
     match outcome.ok_or_else(Problem::no_job)? {

@@ -11,17 +11,22 @@ use serde_json::Value;
 
 use crate::{
     api::{Api, Defaults},
+    body::JSON,
     caller::Caller,
     fields::{self, Fields},
     jobs::unique,
     kinds::Kind,
     problem::{FieldError, Problem, ProblemType},
-    strict_json::Member,
 };
 
 /// The fields of a submission, for who has used another.
 const KNOWN: &str = "kind, payload, queue, priority, run_at, delay_s, max_attempts, timeout_s, \
                      start_within_s, deadline_s, retain_s, metadata, unique";
+
+/// The same as parameters of a query, whose body is the payload.
+pub(super) const PARAMETERS: &str = "kind, queue, priority, run_at, delay_s, max_attempts, \
+                                     timeout_s, start_within_s, deadline_s, retain_s, \
+                                     metadata.NAME, unique.key, unique.mode, unique.window_s";
 
 /// The most attempts that a job can have.
 const MOST_ATTEMPTS: u64 = 1_000;
@@ -32,12 +37,13 @@ const MOST_KINDS_LISTED: usize = 200;
 /// A submission that has been found good.
 pub(super) struct Submission {
     kind: KindName,
+    payload_type: String,
     payload: Bytes,
     options: Options,
 }
 
 /// What a submission may say beside its kind and payload.
-struct Options {
+pub(super) struct Options {
     queue: QueueName,
     priority: Priority,
     start: Start,
@@ -61,35 +67,38 @@ impl Submission {
     /// Reads and checks a body; the caller's key must be good for what it asks for.
     pub(super) async fn read(api: &Api, caller: &Caller, body: &Bytes) -> Result<Self, Problem> {
         let mut fields = Fields::of(body).map_err(malformed)?;
-        let name = fields.required("kind", fields::parsed::<KindName>);
         let payload = fields.member("payload");
-        let options = Options::read(&mut fields);
-        if payload.is_none() {
-            fields.wrong("/payload", "is required");
-        }
-        let kind = match &name {
-            Some(name) => api.kinds.find(name).await?,
-            None => None,
-        };
-        let mut known_kinds = None;
-        match (&name, &kind) {
-            (Some(name), None) => known_kinds = Some(unknown_kind(api, &mut fields, name)),
-            (_, Some(kind)) => check_payload(&mut fields, kind, payload.as_ref()),
-            (None, None) => {}
+        let (kind, options, faults) = read_options(api, &mut fields).await?;
+        match (&kind, &payload) {
+            (_, None) => fields.wrong("/payload", "is required"),
+            (Some(kind), Some(payload)) => fields.all_wrong(kind.schema.errors(&payload.value)),
+            (None, Some(_)) => {}
         }
         let errors = fields.into_errors(KNOWN);
         match (kind, payload) {
             (Some(kind), Some(payload)) if errors.is_empty() => {
-                caller.require_covered(&options.queue, &kind.definition.name)?;
-                require_implemented(&kind)?;
-                Ok(Self {
-                    kind: kind.definition.name.clone(),
-                    payload: body.slice_ref(payload.raw.as_bytes()),
-                    options,
-                })
+                let payload = body.slice_ref(payload.raw.as_bytes());
+                Self::new(caller, &kind, (JSON.to_owned(), payload), options)
             }
-            _ => Err(invalid(errors, known_kinds)),
+            _ => Err(faults.add_to(invalid(errors))),
         }
+    }
+
+    /// One whose kind, payload (its media type before it) and options have been found good.
+    pub(super) fn new(
+        caller: &Caller,
+        kind: &Kind,
+        (payload_type, payload): (String, Bytes),
+        options: Options,
+    ) -> Result<Self, Problem> {
+        caller.require_covered(&options.queue, &kind.definition.name)?;
+        require_implemented(kind)?;
+        Ok(Self {
+            kind: kind.definition.name.clone(),
+            payload_type,
+            payload,
+            options,
+        })
     }
 
     /// The job that it asks for, submitted now.
@@ -108,7 +117,7 @@ impl Submission {
             kind: self.kind,
             queue: options.queue,
             priority: options.priority,
-            payload_type: "application/json".to_owned(),
+            payload_type: self.payload_type,
             payload: self.payload,
             created_at: now,
             run_at: options.start.from(now),
@@ -174,10 +183,35 @@ fn priority(value: &Value) -> Result<Priority, String> {
         .ok_or_else(|| "must be \"high\", \"normal\" or \"low\"".to_owned())
 }
 
-fn check_payload(fields: &mut Fields<'_>, kind: &Arc<Kind>, payload: Option<&Member<'_>>) {
-    if let Some(payload) = payload {
-        fields.all_wrong(kind.schema.errors(&payload.value));
+/// What an answer says of a kind that there is not, beside that.
+pub(super) struct UnknownKind(Option<Vec<Value>>);
+
+impl UnknownKind {
+    /// Lists the kinds that there are.
+    pub(super) fn add_to(self, problem: Problem) -> Problem {
+        match self.0 {
+            Some(kinds) => problem.with("kinds", kinds),
+            None => problem,
+        }
     }
+}
+
+/// Reads the kind and everything else but the payload, and notes what is wrong with them.
+pub(super) async fn read_options(
+    api: &Api,
+    fields: &mut Fields<'_>,
+) -> Result<(Option<Arc<Kind>>, Options, UnknownKind), Problem> {
+    let name = fields.required("kind", fields::parsed::<KindName>);
+    let options = Options::read(fields);
+    let Some(name) = name else {
+        return Ok((None, options, UnknownKind(None)));
+    };
+    let kind = api.kinds.find(&name).await?;
+    let known = match &kind {
+        Some(_) => None,
+        None => Some(unknown_kind(api, fields, &name)),
+    };
+    Ok((kind, options, UnknownKind(known)))
 }
 
 /// Notes that the kind is unknown; gives those that are not.
@@ -208,7 +242,8 @@ fn require_implemented(kind: &Kind) -> Result<(), Problem> {
     ))
 }
 
-fn malformed(error: FieldError) -> Problem {
+/// That a body, or a payload in it, is no JSON.
+pub(super) fn malformed(error: FieldError) -> Problem {
     Problem::fields(
         ProblemType::MalformedJson,
         "The body is not JSON that this server takes: see `errors`.",
@@ -216,14 +251,11 @@ fn malformed(error: FieldError) -> Problem {
     )
 }
 
-fn invalid(errors: Vec<FieldError>, known_kinds: Option<Vec<Value>>) -> Problem {
-    let problem = Problem::fields(
+/// That fields of a submission are wrong.
+pub(super) fn invalid(errors: Vec<FieldError>) -> Problem {
+    Problem::fields(
         ProblemType::InvalidRequest,
         "Fields of the submission are wrong: see `errors`.",
         errors,
-    );
-    match known_kinds {
-        Some(kinds) => problem.with("kinds", kinds),
-        None => problem,
-    }
+    )
 }

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use coatcheck_shared::job::{Inserted, Job, JobId, NewJob};
 
-use super::{path_of, submission::Submission, unique, view, wait};
+use super::{path_of, raw, submission::Submission, unique, view, wait};
 use crate::{
     api::Api,
     caller::Caller,
@@ -26,9 +26,14 @@ pub(crate) async fn post(
     request: HttpRequest,
     payload: Payload,
 ) -> Answer {
-    let body = api.bodies.json(&request, payload).await?;
+    let (submission, body) = if raw::is_raw(&request) {
+        raw::read(&api, &caller, &request, payload).await?
+    } else {
+        let body = api.bodies.json(&request, payload).await?;
+        let submission = Submission::read(&api, &caller, &body.bytes).await?;
+        (submission, body)
+    };
     let key = IdempotencyKey::of(&request)?;
-    let submission = Submission::read(&api, &caller, &body.bytes).await?;
     let id = JobId::generate(&api.clock);
     let mut new = submission.into_job(
         id,
@@ -47,6 +52,7 @@ pub(crate) async fn post(
         )
     });
     let job = described(&new);
+    api.quotas.admit(&request, &new.tenant, 1).await?;
     api.depths.admit(&new.queue, 1).await?;
     let inserted = api.intake.accept(new).await?;
     drop(body);

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::Kind;
 use crate::{
     api::Api,
+    body::JSON,
     caller::Caller,
     reply::{self, Answer},
 };
@@ -17,6 +18,8 @@ struct KindView<'a> {
     description: &'a str,
     implemented: bool,
     payload_schema: &'a serde_json::Value,
+    /// What the body of a submission may be, where its kind stands in the query.
+    media_types: Vec<&'a str>,
 }
 
 /// All kinds, on one page.
@@ -42,5 +45,9 @@ fn view(kind: &Kind) -> KindView<'_> {
         description: &kind.definition.description,
         implemented: kind.implemented,
         payload_schema: &kind.definition.payload_schema,
+        media_types: match &kind.definition.media_types {
+            Some(types) => types.iter().map(String::as_str).collect(),
+            None => vec![JSON],
+        },
     }
 }

@@ -154,5 +154,6 @@ fn declared(name: KindName) -> KindDefinition {
         name,
         description: "Declared in the settings.".to_owned(),
         payload_schema: serde_json::Value::Bool(true),
+        media_types: None,
     }
 }

@@ -44,7 +44,7 @@ macro_rules! problem_types {
 
 problem_types! {
     MalformedRequest = 400, "malformed-request", "The request cannot be read",
-        "The request breaks HTTP itself, so nothing was looked at. Check the client or the proxy in between.";
+        "The request breaks HTTP itself (RFC 9112), or could be read in two ways, so nothing was looked at and the connection was closed. `detail` says where. Check the client or the proxy in between.";
     MalformedJson = 400, "malformed-json", "The body is not acceptable JSON",
         "A body is one JSON object in UTF-8, nested at most 64 deep, in which no object has the same member twice, at any depth. `errors` says where it breaks these rules.";
     InvalidRequest = 400, "invalid-request", "Fields of the body are wrong",
@@ -74,7 +74,7 @@ problem_types! {
     MethodNotAllowed = 405, "method-not-allowed", "The resource does not have this method",
         "The Allow field lists the methods that it has.";
     RequestTimeout = 408, "request-timeout", "The request took too long to arrive",
-        "The body did not arrive in the time that limits.request_s allows, and the connection was closed. Nothing was stored.";
+        "The head or the body did not arrive in the time that limits.request_s allows, and the connection was closed. Nothing was stored.";
     JobFinished = 409, "job-finished", "The job is finished",
         "A job that has succeeded or failed cannot be cancelled any more. `state` says how it ended.";
     UniqueJobExists = 409, "job-exists", "Another job holds this unique key",
@@ -101,12 +101,16 @@ problem_types! {
         "A request with another method, target, media type or body came before under the same Idempotency-Key. Nothing was stored. Use a new key for each new request, and the same one only to repeat a request as it was.";
     RateLimited = 429, "rate-limited", "The caller makes too many requests",
         "The caller's key has used up its rate (limits.rate_per_s and limits.rate_burst). The fields RateLimit and RateLimit-Policy (IETF draft) say what is left and what is allowed. Nothing was done. Try again after Retry-After.";
+    QuotaExceeded = 429, "quota-exceeded", "The tenant has too many unfinished jobs",
+        "The key's tenant has as many scheduled, queued and running jobs as it may have (limits.unfinished_jobs). Nothing was stored. Cancel some, or wait until some are finished: try again after Retry-After, with the same Idempotency-Key.";
     HeadersTooLarge = 431, "headers-too-large", "The header fields are too large",
         "`limit_bytes` is how much all header fields of a request may take together.";
     Internal = 500, "internal", "Something went wrong in the server",
         "The fault is the server's. `instance` is the id under which the operator finds it in the log.";
     MethodNotImplemented = 501, "method-not-implemented", "No resource has this method",
         "The server does not know the method at all.";
+    CodingNotImplemented = 501, "coding-not-implemented", "The transfer coding is not known",
+        "The Transfer-Encoding of a request can be `chunked` and nothing else. The connection was closed.";
     KindNotImplemented = 501, "kind-not-implemented", "The kind is declared but cannot be run yet",
         "The operator has announced this kind in advance; nothing runs it. Nothing was stored.";
     DatabaseUnavailable = 503, "database-unavailable", "The database is not available",
@@ -114,7 +118,9 @@ problem_types! {
     QueueFull = 503, "queue-full", "Too many jobs wait in this queue",
         "As many jobs wait in the queue as the server lets wait (limits.queue_depth). Nothing was stored. Try again after Retry-After, with the same Idempotency-Key.";
     Overloaded = 503, "overloaded", "The server is at its limit",
-        "The server holds as much as it may at once. Nothing was stored. Try again after Retry-After.";
+        "The server holds as much as it may at once: connections (limits.connections), bodies, or answers that follow a job. Nothing was stored. Try again after Retry-After.";
+    VersionNotSupported = 505, "version-not-supported", "The version of HTTP is not spoken here",
+        "The server speaks HTTP/1.1 and HTTP/1.0. A client that wants HTTP/2 has to go through a proxy that speaks it. The connection was closed.";
 }
 
 impl ProblemType {

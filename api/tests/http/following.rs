@@ -118,6 +118,7 @@ async fn log(service: &Service, running: &Running, sequence: u32, text: &str) {
     let line = LogLine {
         job: running.id,
         attempt: running.attempt,
+        started_at: running.started_at,
         sequence,
         logged_at: service.backend.clock.now(),
         text: text.to_owned(),

@@ -77,7 +77,11 @@ async fn a_slow_head_or_body_is_408_and_the_end() {
         (408, "request-timeout")
     );
     assert!(body.is_closed().await);
-    assert_eq!(head.answer(false).await.status, 408);
+    let answer = head.answer(false).await;
+    assert_eq!(
+        (answer.status, &*answer.problem()),
+        (408, "request-timeout")
+    );
     assert!(head.is_closed().await);
 }
 

@@ -36,6 +36,58 @@ async fn over_its_rate_a_caller_is_429_and_told_what_it_may() {
 }
 
 #[tokio::test]
+async fn a_tenant_over_its_quota_is_429_until_jobs_are_finished() {
+    let service = Service::start_with("limits.unfinished_jobs = 3").await;
+    let policy = Some("\"unfinished-jobs\";q=3;qu=\"jobs\"");
+    let mut jobs = Vec::new();
+    for left in [2, 1, 0] {
+        let answer = service.post(SLEEP).await;
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.header("ratelimit-policy"), policy);
+        let state = format!("\"unfinished-jobs\";r={left};t=1");
+        assert_eq!(answer.header("ratelimit"), Some(&*state));
+        jobs.push(id_of(&answer.json()));
+    }
+    let batch = format!("{{\"jobs\":[{SLEEP}]}}");
+    let json = "content-type: application/json\r\n";
+    for refused in [
+        service.post(SLEEP).await,
+        service.send("POST", "/v1/jobs/batch", json, &batch).await,
+    ] {
+        let problem = (refused.status, &*refused.problem());
+        assert_eq!(problem, (429, "quota-exceeded"));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert_eq!(refused.header("ratelimit-policy"), policy);
+        assert_eq!(
+            refused.header("ratelimit"),
+            Some("\"unfinished-jobs\";r=0;t=1")
+        );
+    }
+    // Reading, and cancelling, which makes room, cost nothing.
+    let cancelled = service
+        .send("POST", &format!("/v1/jobs/{}/cancel", jobs[0]), "", "")
+        .await;
+    assert_eq!(cancelled.status, 200);
+    let began = std::time::Instant::now();
+    while service.post(SLEEP).await.status != 202 {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(service.post(SLEEP).await.status, 429);
+}
+
+#[tokio::test]
+async fn both_limits_are_told_of_in_one_field() {
+    let settings = "limits.unfinished_jobs = 9\nlimits.rate_per_s = 1\nlimits.rate_burst = 5";
+    let service = Service::start_with(settings).await;
+    let answer = service.post(SLEEP).await;
+    assert_eq!(
+        answer.header("ratelimit"),
+        Some("\"default\";r=4;t=1, \"unfinished-jobs\";r=8;t=1")
+    );
+}
+
+#[tokio::test]
 async fn a_rate_comes_back_with_time() {
     let service = Service::start_with("limits.rate_per_s = 5\nlimits.rate_burst = 1").await;
     let mut refused = false;

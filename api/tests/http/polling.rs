@@ -191,9 +191,11 @@ async fn attempts_and_logs_are_collections() {
     let service = Service::start().await;
     let id = service.submit("").await;
     let running = service.claim(id).await;
+    let begin = service.backend.clock.now();
     let line = |sequence| LogLine {
         job: id,
         attempt: 1,
+        started_at: begin,
         sequence,
         logged_at: service.backend.clock.now(),
         text: format!("line {sequence}"),

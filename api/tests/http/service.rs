@@ -10,6 +10,7 @@ use coatcheck_shared::{
     settings::{Settings, load_from},
     signal::Signal,
     store::Finish,
+    timestamp::Timestamp,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
@@ -33,6 +34,7 @@ pub(crate) struct Running {
     pub(crate) id: JobId,
     pub(crate) lease: LeaseId,
     pub(crate) attempt: u32,
+    pub(crate) started_at: Timestamp,
 }
 
 impl Service {
@@ -119,6 +121,7 @@ impl Service {
             id,
             lease,
             attempt: claimed[0].attempt,
+            started_at: claimed[0].started_at,
         }
     }
 

@@ -99,6 +99,7 @@ async fn a_kind_that_a_worker_has_just_announced_is_known_and_checked() {
         name: "thumbnail".parse().unwrap(),
         description: String::new(),
         payload_schema: serde_json::json!({"type": "object", "required": ["file"]}),
+        media_types: None,
     };
     service.backend.store.announce_kinds(&[kind]).await.unwrap();
     let good = r#"{"kind":"thumbnail","payload":{"file":"a"}}"#;

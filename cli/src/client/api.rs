@@ -67,6 +67,12 @@ impl Call {
     }
 
     #[must_use]
+    pub(super) fn with_body(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    #[must_use]
     pub(super) fn with_query(mut self, name: &str, value: impl ToString) -> Self {
         self.query.push((name.to_owned(), value.to_string()));
         self
@@ -199,9 +205,11 @@ impl Api {
             request = request.header(*name, value);
         }
         if let Some(body) = &call.body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
+            let is_said = call.headers.iter().any(|(name, _)| *name == "content-type");
+            if !is_said {
+                request = request.header(CONTENT_TYPE, "application/json");
+            }
+            request = request.body(body.clone());
         }
         Ok(request)
     }

@@ -5,7 +5,7 @@ use std::{io::Read, process::ExitCode, time::Duration};
 use clap::{Args, ValueEnum};
 use coatcheck_shared::job::{KindName, QueueName};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::{
     EXIT_STATUS,
@@ -25,15 +25,20 @@ Examples:
   coatcheck submit sleep '{{\"ms\": 3000}}' --wait
   coatcheck submit http @request.json --queue slow --timeout 10m
   jq … | coatcheck submit http - --idempotency-key order-42
+  coatcheck submit command.shrink @cat.png --content-type image/png --wait
 
 {EXIT_STATUS}"))]
 pub(crate) struct SubmitArguments {
     /// The kind of the job.
     #[arg(value_name = "KIND")]
     kind: KindName,
-    /// Its payload: JSON, @ and a file of JSON, or - for stdin.
+    /// Its payload: JSON, @ and a file, or - for stdin.
     #[arg(value_name = "PAYLOAD|@FILE|-", default_value = "{}")]
     payload: String,
+
+    /// The payload is of this media type: it goes as it is, byte for byte.
+    #[arg(long, value_name = "MEDIA_TYPE")]
+    content_type: Option<String>,
 
     /// The queue it waits in.
     #[arg(long, value_name = "QUEUE", help_heading = "Job")]
@@ -136,16 +141,13 @@ struct Submission<'a> {
 
 /// Submits a job, and waits for it where that is asked.
 pub(crate) fn run(arguments: &SubmitArguments) -> Result<ExitCode, Failure> {
-    let payload = read_payload(&arguments.payload)?;
-    let body = serde_json::to_vec(&arguments.submission(&payload))
-        .map_err(|error| Failure::caused_by("the submission cannot be written", &error))?;
+    let mut call = arguments.call()?;
     super::run(async {
         let api = Api::new(&arguments.server)?;
         let output = Output::new(arguments.json);
         let key = arguments.idempotency_key.clone();
         let key = key.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
-        let mut call = Call::post([], true).with_header("idempotency-key", key);
-        call.body = Some(body.into());
+        call = call.with_header("idempotency-key", key);
         let answer = output.ask(&api, &call).await?;
         let job: Job = answer.json()?;
         match arguments.wait {
@@ -157,6 +159,34 @@ pub(crate) fn run(arguments: &SubmitArguments) -> Result<ExitCode, Failure> {
 }
 
 impl SubmitArguments {
+    /// The request, but for its key.
+    fn call(&self) -> Result<Call, Failure> {
+        let unwritable = |error| Failure::caused_by("the submission cannot be written", &error);
+        let payload = read_bytes(&self.payload)?;
+        let call = Call::post([], true);
+        let Some(media_type) = &self.content_type else {
+            let payload = as_json(payload)?;
+            let body = serde_json::to_vec(&self.submission(&payload)).map_err(unwritable)?;
+            return Ok(call.with_body(body));
+        };
+        let options = serde_json::to_value(self.submission(RawValue::NULL)).map_err(unwritable)?;
+        let mut call = call
+            .with_body(payload)
+            .with_header("content-type", media_type);
+        for (name, value) in options.as_object().into_iter().flatten() {
+            match value {
+                Value::Null => {}
+                Value::Object(members) => {
+                    for (member, value) in members {
+                        call = call.with_query(&format!("{name}.{member}"), text_of(value));
+                    }
+                }
+                value => call = call.with_query(name, text_of(value)),
+            }
+        }
+        Ok(call)
+    }
+
     fn submission<'a>(&'a self, payload: &'a RawValue) -> Submission<'a> {
         let metadata = self.metadata.iter();
         Submission {
@@ -178,20 +208,33 @@ impl SubmitArguments {
     }
 }
 
-fn read_payload(argument: &str) -> Result<Box<RawValue>, Failure> {
+/// A string as it is, anything else as JSON.
+fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn read_bytes(argument: &str) -> Result<Vec<u8>, Failure> {
     let usage = |reason: String| Failure::new(USAGE, reason);
-    let text = if argument == "-" {
-        let mut text = String::new();
+    if argument == "-" {
+        let mut bytes = Vec::new();
         std::io::stdin()
-            .read_to_string(&mut text)
+            .read_to_end(&mut bytes)
             .map_err(|error| usage(format!("the payload cannot be read from stdin: {error}")))?;
-        text
+        Ok(bytes)
     } else if let Some(path) = argument.strip_prefix('@') {
-        std::fs::read_to_string(path)
-            .map_err(|error| usage(format!("the payload {path} cannot be read: {error}")))?
+        std::fs::read(path)
+            .map_err(|error| usage(format!("the payload {path} cannot be read: {error}")))
     } else {
-        argument.to_owned()
-    };
-    let text = text.trim().to_owned();
-    RawValue::from_string(text).map_err(|error| usage(format!("the payload is not JSON: {error}")))
+        Ok(argument.as_bytes().to_vec())
+    }
+}
+
+fn as_json(payload: Vec<u8>) -> Result<Box<RawValue>, Failure> {
+    let usage = |reason: String| Failure::new(USAGE, reason);
+    let text = String::from_utf8(payload)
+        .map_err(|_| usage("the payload is not JSON: it is no UTF-8".to_owned()))?;
+    RawValue::from_string(text.trim().to_owned())
+        .map_err(|error| usage(format!("the payload is not JSON: {error}")))
 }

@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    HeaderMap, Request, StatusCode,
-    body::Incoming,
+    HeaderMap, Request, Response, StatusCode,
+    body::{Body, Incoming},
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::plan::Target;
+use crate::failure::with_causes;
 
 /// More than any answer about a job has.
 const LARGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -34,7 +35,7 @@ pub(crate) enum Failure {
     Timeout,
     #[error("no connection: {0}")]
     Connect(#[source] io::Error),
-    #[error("connection broken: {0}")]
+    #[error("connection broken: {}", with_causes(.0))]
     Broken(#[source] hyper::Error),
     #[error("the answer could not be read")]
     Unreadable,
@@ -149,20 +150,27 @@ impl Client {
         }
     }
 
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        let (response, sender) = self.begin(request).await?;
+        let (head, body) = response.into_parts();
+        let body = read(body).await?;
+        self.give_back(sender);
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// Sends a request and reads the head of its answer.
+    async fn begin(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Sender), Failure> {
         loop {
             let (mut sender, is_new) = self.take().await?;
             match sender.try_send_request(request).await {
-                Ok(response) => {
-                    let (head, body) = response.into_parts();
-                    let body = read(body).await?;
-                    self.give_back(sender);
-                    return Ok(Answer {
-                        status: head.status,
-                        headers: head.headers,
-                        body,
-                    });
-                }
+                Ok(response) => return Ok((response, sender)),
                 // An idle connection that the server closed just now: nothing of the request
                 // was sent, so a second one is not a second submission.
                 Err(mut error) => match error.take_message() {
@@ -174,7 +182,11 @@ impl Client {
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Failure> {
+async fn read<B>(body: B) -> Result<Bytes, Failure>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     Limited::new(body, LARGEST_ANSWER_BYTES)
         .collect()
         .await
@@ -201,5 +213,79 @@ impl Reservation {
         timeout(self.client.timeout + extra, self.client.send(request))
             .await
             .unwrap_or(Err(Failure::Timeout))
+    }
+
+    /// One request, whose answer comes piece by piece.
+    ///
+    /// # Errors
+    /// Where there is no head of an answer in time.
+    pub(crate) async fn stream(&self, request: Request<Full<Bytes>>) -> Result<Stream, Failure> {
+        let begun = timeout(self.client.timeout, self.client.begin(request));
+        let (response, sender) = begun.await.unwrap_or(Err(Failure::Timeout))?;
+        let (head, body) = response.into_parts();
+        Ok(Stream {
+            status: head.status,
+            headers: head.headers,
+            body,
+            sender: Some(sender),
+            client: Arc::clone(&self.client),
+        })
+    }
+}
+
+/// An answer that comes piece by piece.
+pub(crate) struct Stream {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    body: Incoming,
+    sender: Option<Sender>,
+    client: Arc<Client>,
+}
+
+impl Stream {
+    /// The next piece; none at the end. The server may be silent for `extra` longer than an
+    /// answer may take.
+    ///
+    /// # Errors
+    /// Where nothing comes in time.
+    pub(crate) async fn next(&mut self, extra: Duration) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let frame = timeout(self.client.timeout + extra, self.body.frame())
+                .await
+                .map_err(|_| Failure::Timeout)?;
+            match frame {
+                // Trailers are no piece.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => return Ok(Some(piece)),
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => return Err(Failure::Broken(error)),
+                None => {
+                    // Read to its end, the connection is free for another.
+                    if let Some(sender) = self.sender.take() {
+                        self.client.give_back(sender);
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// All of it, as an answer.
+    ///
+    /// # Errors
+    /// Where it does not come in time.
+    pub(crate) async fn into_answer(mut self) -> Result<Answer, Failure> {
+        let body = timeout(self.client.timeout, read(&mut self.body))
+            .await
+            .map_err(|_| Failure::Timeout)??;
+        if let Some(sender) = self.sender.take() {
+            self.client.give_back(sender);
+        }
+        Ok(Answer {
+            status: self.status,
+            headers: std::mem::take(&mut self.headers),
+            body,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! One job of a load test: submitted, and followed to its end.
+//! The jobs of a load test: submitted here, followed to their end in `follow`.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -6,46 +6,45 @@ use std::{
 };
 
 use bytes::Bytes;
-use coatcheck_shared::job::State;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, StatusCode,
+    Method, Request, StatusCode, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION},
 };
 
 use super::{
     client::{Answer, Client, Failure, Reservation},
+    follow::Followed,
     measurements::Measurements,
+    mix::Rotation,
     plan::{Follow, Plan},
+    seen::Seen,
 };
 
-/// What a long poll asks for.
-const LONG_POLL: &str = "wait=30";
+/// What a request asks for that waits for a job's end.
+pub(super) const WAIT: HeaderValue = HeaderValue::from_static("wait=30");
 /// How long that lets the server wait.
-const LONG_POLL_S: u64 = 30;
-/// The pause after a look at a job that failed, or was answered at once with an unfinished job.
-const PAUSE: Duration = Duration::from_millis(100);
-/// After so many failed looks in a row a job is given up.
-const MOST_FAILURES: u32 = 20;
-/// A long poll that ends sooner than this was cut short.
-const SHORT_POLL: Duration = Duration::from_secs(1);
+pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the jobs of one load test share.
 pub(crate) struct Jobs {
     plan: Plan,
     client: Arc<Client>,
-    submission: Bytes,
+    submit_uri: Uri,
+    rotation: Mutex<Rotation>,
     measurements: Mutex<Measurements>,
 }
 
 impl Jobs {
     /// The jobs of a plan.
     pub(crate) fn new(plan: Plan, client: Arc<Client>, start: Instant) -> Self {
+        let parts = plan.mix.parts.len();
         Self {
-            submission: Bytes::from(plan.submission.clone()),
+            submit_uri: uri(&format!("{}/v1/jobs", plan.target.prefix)),
+            rotation: Mutex::new(Rotation::new(&plan.mix)),
             plan,
             client,
-            measurements: Mutex::new(Measurements::new(start)),
+            measurements: Mutex::new(Measurements::new(start, parts)),
         }
     }
 
@@ -69,18 +68,23 @@ impl Jobs {
     /// Submits a job and follows it; its latencies count from `since`. Says whether there was
     /// any answer.
     pub(crate) async fn run(&self, reservation: Reservation, since: Instant) -> bool {
-        self.measurements().submitted += 1;
+        let part = self
+            .rotation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next();
+        self.measurements().parts[part].submitted += 1;
+        let waits = matches!(self.plan.follow, Follow::Submit);
+        let extra = if waits { WAIT_LIMIT } else { Duration::ZERO };
         let request = self.request(
             Method::POST,
-            &format!("{}/v1/jobs", self.plan.target.prefix),
-            self.submission.clone(),
-            None,
+            self.submit_uri.clone(),
+            self.plan.mix.parts[part].submission.clone(),
+            waits.then_some(WAIT),
         );
-        let answer = self.exchange(&reservation, request, Duration::ZERO).await;
-        match answer {
+        match self.exchange(&reservation, request, extra).await {
             Ok(answer) if matches!(answer.status, StatusCode::OK | StatusCode::ACCEPTED) => {
-                self.measurements().accepted(since);
-                self.follow(reservation, &answer, since).await;
+                self.accepted(reservation, &answer, part, since).await;
             }
             Ok(answer) => self.measurements().refused(&answer),
             Err(failure) => {
@@ -91,84 +95,38 @@ impl Jobs {
         true
     }
 
-    async fn follow(&self, reservation: Reservation, accepted: &Answer, since: Instant) {
+    async fn accepted(
+        &self,
+        reservation: Reservation,
+        answer: &Answer,
+        part: usize,
+        since: Instant,
+    ) {
         if matches!(self.plan.follow, Follow::Not { .. }) {
+            self.measurements().accepted(part, since, Duration::ZERO);
             return;
         }
-        let location = accepted
+        // What has been waited for was accepted a while ago.
+        let seen = matches!(self.plan.follow, Follow::Submit)
+            .then(|| Seen::in_body(&answer.body))
+            .flatten();
+        let ago = seen
+            .as_ref()
+            .and_then(|seen| seen.lived)
+            .unwrap_or_default();
+        let accepted = self.measurements().accepted(part, since, ago);
+        let location = answer
             .headers
             .get(LOCATION)
+            .or_else(|| answer.headers.get("content-location"))
             .and_then(|value| value.to_str().ok());
-        let Some(path) = location.map(path_of) else {
-            self.measurements().broken(&Failure::Unreadable);
+        let mut job = Followed::new(self, part, since, accepted);
+        if seen.is_some_and(|seen| job.note(&seen)) {
             return;
-        };
-        let state = match self.plan.follow {
-            Follow::LongPoll => self.long_poll(&reservation, path).await,
-            Follow::Poll { every } => {
-                // A job that nobody asks about needs no connection.
-                drop(reservation);
-                self.poll(path, every).await
-            }
-            Follow::Not { .. } => None,
-        };
-        if let Some(state) = state {
-            self.measurements().finished(since, state);
         }
-    }
-
-    async fn long_poll(&self, reservation: &Reservation, path: &str) -> Option<State> {
-        let wait = HeaderValue::from_static(LONG_POLL);
-        let mut failures = 0;
-        loop {
-            let asked = Instant::now();
-            let request = self.request(Method::GET, path, Bytes::new(), Some(wait.clone()));
-            let extra = Duration::from_secs(LONG_POLL_S);
-            let answer = self.exchange(reservation, request, extra).await;
-            match self.look(answer, &mut failures) {
-                Look::Finished(state) => return Some(state),
-                Look::Lost => return None,
-                Look::NotYet if failures == 0 && asked.elapsed() > SHORT_POLL => {}
-                Look::NotYet => tokio::time::sleep(PAUSE).await,
-            }
-        }
-    }
-
-    async fn poll(&self, path: &str, every: Duration) -> Option<State> {
-        let mut failures = 0;
-        loop {
-            tokio::time::sleep(every).await;
-            let reservation = self.client.reserve().await;
-            let request = self.request(Method::GET, path, Bytes::new(), None);
-            let answer = self.exchange(&reservation, request, Duration::ZERO).await;
-            drop(reservation);
-            match self.look(answer, &mut failures) {
-                Look::Finished(state) => return Some(state),
-                Look::Lost => return None,
-                Look::NotYet => {}
-            }
-        }
-    }
-
-    fn look(&self, answer: Result<Answer, Failure>, failures: &mut u32) -> Look {
-        let is_gone = matches!(&answer, Ok(answer) if answer.status == StatusCode::NOT_FOUND);
-        match answer {
-            Ok(answer) if answer.status == StatusCode::OK => match state_of(&answer.body) {
-                Some(state) if state.is_terminal() => return Look::Finished(state),
-                Some(_) => {
-                    *failures = 0;
-                    return Look::NotYet;
-                }
-                None => self.measurements().broken(&Failure::Unreadable),
-            },
-            Ok(answer) => self.measurements().refused(&answer),
-            Err(failure) => self.measurements().broken(&failure),
-        }
-        *failures += 1;
-        if is_gone || *failures >= MOST_FAILURES {
-            Look::Lost
-        } else {
-            Look::NotYet
+        match location {
+            Some(location) => job.follow(reservation, path_of(location)).await,
+            None => self.measurements().broken(&Failure::Unreadable),
         }
     }
 
@@ -179,7 +137,7 @@ impl Jobs {
             "{}/v1/jobs?state=queued,running,scheduled&limit=1",
             self.plan.target.prefix
         );
-        let request = self.request(Method::GET, &path, Bytes::new(), None);
+        let request = self.request(Method::GET, uri(&path), Bytes::new(), None);
         match self.exchange(&reservation, request, Duration::ZERO).await {
             Ok(answer) if answer.status.is_success() => {
                 let page = serde_json::from_slice::<Page>(&answer.body).ok();
@@ -199,7 +157,7 @@ impl Jobs {
         }
     }
 
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         reservation: &Reservation,
         request: Request<Full<Bytes>>,
@@ -209,16 +167,15 @@ impl Jobs {
         reservation.exchange(request, extra).await
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         method: Method,
-        path: &str,
+        uri: Uri,
         body: Bytes,
         prefer: Option<HeaderValue>,
     ) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
-        // A path that is none goes out as "/", and its 404 is counted.
-        *request.uri_mut() = path.parse().unwrap_or_default();
+        *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(HOST, self.plan.target.authority.clone());
         if let Some(authorization) = &self.plan.target.authorization {
@@ -235,26 +192,14 @@ impl Jobs {
     }
 }
 
-enum Look {
-    Finished(State),
-    NotYet,
-    Lost,
-}
-
-#[derive(serde::Deserialize)]
-struct JobState<'a> {
-    #[serde(borrow)]
-    state: &'a str,
-}
-
 #[derive(serde::Deserialize)]
 struct Page {
     items: Vec<serde::de::IgnoredAny>,
 }
 
-fn state_of(body: &[u8]) -> Option<State> {
-    let job: JobState<'_> = serde_json::from_slice(body).ok()?;
-    job.state.parse().ok()
+/// A path as a request has it. One that is none goes out as "/", and its 404 is counted.
+pub(super) fn uri(path: &str) -> Uri {
+    path.parse().unwrap_or_default()
 }
 
 /// The path of a `Location`, which may be a path already.
@@ -273,13 +218,5 @@ mod tests {
         assert_eq!(path_of("/v1/jobs/1"), "/v1/jobs/1");
         assert_eq!(path_of("http://host:80/v1/jobs/1"), "/v1/jobs/1");
         assert_eq!(path_of("http://host"), "/");
-    }
-
-    #[test]
-    fn the_state_is_all_that_is_read_of_a_job() {
-        let job = br#"{"id": "x", "progress": {"percent": 3}, "state": "running"}"#;
-        assert_eq!(state_of(job), Some(State::Running));
-        assert_eq!(state_of(b"{}"), None);
-        assert_eq!(state_of(br#"{"state": "asleep"}"#), None);
     }
 }

@@ -8,13 +8,13 @@ use std::{
 use coatcheck_shared::job::State;
 use hdrhistogram::Histogram;
 
-use super::client::{Answer, Failure};
+use super::{
+    client::{Answer, Failure},
+    timeline::{LONGEST_US, Slot, Timeline},
+};
 
 /// Other kinds of error than these are counted as one.
 const MOST_ERRORS_TOLD_APART: usize = 50;
-
-/// Longer latencies than a day are counted as a day.
-const LONGEST_US: u64 = 86_400_000_000;
 
 /// Up to this long after its moment a job is on schedule: the machine itself wakes threads late.
 const PUNCTUAL: Duration = Duration::from_millis(10);
@@ -35,14 +35,8 @@ pub(crate) struct Measurements {
     pub(crate) start: Instant,
     /// Requests that were sent.
     pub(crate) requests: u64,
-    /// Jobs whose submission was sent.
-    pub(crate) submitted: u64,
-    /// Jobs that were accepted.
-    pub(crate) accepted: u64,
-    /// Jobs that were seen to succeed, to fail, to be cancelled.
-    pub(crate) succeeded: u64,
-    pub(crate) failed: u64,
-    pub(crate) cancelled: u64,
+    /// What became of the jobs, for each part of the mix.
+    pub(crate) parts: Vec<PartCounts>,
     /// What went wrong, by status or cause.
     pub(crate) errors: BTreeMap<String, ErrorCount>,
     /// Jobs that were submitted after their scheduled moment, how many of these waited for a
@@ -54,13 +48,29 @@ pub(crate) struct Measurements {
     pub(crate) last_answer: Option<Instant>,
     pub(crate) last_finish: Option<Instant>,
     pub(crate) drained: Option<Instant>,
-    submit: Histogram<u64>,
-    result: Histogram<u64>,
+    /// What happened when.
+    pub(crate) timeline: Timeline,
 }
 
-impl Measurements {
-    /// Nothing yet.
-    pub(crate) fn new(start: Instant) -> Self {
+/// What became of the jobs of one part of the mix.
+#[derive(Clone, Debug)]
+pub(crate) struct PartCounts {
+    /// Jobs whose submission was sent.
+    pub(crate) submitted: u64,
+    /// Jobs that were accepted.
+    pub(crate) accepted: u64,
+    /// Jobs that were seen to succeed, to fail, to be cancelled.
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    /// How long submissions took, in microseconds.
+    pub(crate) post: Histogram<u64>,
+    /// How long it took from a submission until its job was seen to be finished.
+    pub(crate) result: Histogram<u64>,
+}
+
+impl PartCounts {
+    fn new() -> Self {
         #[expect(
             clippy::expect_used,
             reason = "the bounds are constants that it can do"
@@ -68,13 +78,40 @@ impl Measurements {
         let histogram =
             || Histogram::new_with_bounds(1, LONGEST_US, 3).expect("bounds and a precision");
         Self {
-            start,
-            requests: 0,
             submitted: 0,
             accepted: 0,
             succeeded: 0,
             failed: 0,
             cancelled: 0,
+            post: histogram(),
+            result: histogram(),
+        }
+    }
+
+    /// Jobs that were seen to be finished.
+    pub(crate) const fn finished(&self) -> u64 {
+        self.succeeded + self.failed + self.cancelled
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.submitted += other.submitted;
+        self.accepted += other.accepted;
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        // Histograms of the same bounds can be added.
+        let _ = self.post.add(&other.post);
+        let _ = self.result.add(&other.result);
+    }
+}
+
+impl Measurements {
+    /// Nothing yet, of a mix of so many parts.
+    pub(crate) fn new(start: Instant, parts: usize) -> Self {
+        Self {
+            start,
+            requests: 0,
+            parts: vec![PartCounts::new(); parts],
             errors: BTreeMap::new(),
             late: 0,
             without_connection: 0,
@@ -82,29 +119,58 @@ impl Measurements {
             last_answer: None,
             last_finish: None,
             drained: None,
-            submit: histogram(),
-            result: histogram(),
+            timeline: Timeline::new(),
         }
     }
 
-    /// A submission was accepted; its latency counts from `since`.
-    pub(crate) fn accepted(&mut self, since: Instant) {
+    /// All parts of the mix as one.
+    pub(crate) fn all(&self) -> PartCounts {
+        let mut all = PartCounts::new();
+        for part in &self.parts {
+            all.add(part);
+        }
+        all
+    }
+
+    fn slot(&mut self, moment: Instant) -> &mut Slot {
+        self.timeline
+            .at(moment.saturating_duration_since(self.start))
+    }
+
+    /// A submission was answered with a job that was accepted so long `ago`; its latency counts
+    /// from `since`. It says when the job was accepted.
+    pub(crate) fn accepted(&mut self, part: usize, since: Instant, ago: Duration) -> Instant {
         let now = Instant::now();
-        self.accepted += 1;
+        let accepted = now.checked_sub(ago).unwrap_or(since).max(since);
+        let latency = microseconds(now.saturating_duration_since(since));
         self.last_answer = Some(now);
-        record(&mut self.submit, now.saturating_duration_since(since));
+        self.parts[part].accepted += 1;
+        self.parts[part].post.saturating_record(latency);
+        self.slot(now).post.record(latency);
+        self.slot(accepted).accepted += 1;
+        accepted
+    }
+
+    /// A job was begun to be worked on, at a moment that may be past.
+    pub(crate) fn started(&mut self, moment: Instant) {
+        self.slot(moment).started += 1;
     }
 
     /// A job was seen to be finished; its latency counts from `since`.
-    pub(crate) fn finished(&mut self, since: Instant, state: State) {
+    pub(crate) fn finished(&mut self, part: usize, since: Instant, state: State) {
         let now = Instant::now();
+        let latency = microseconds(now.saturating_duration_since(since));
+        let counts = &mut self.parts[part];
         match state {
-            State::Succeeded => self.succeeded += 1,
-            State::Failed => self.failed += 1,
-            _ => self.cancelled += 1,
+            State::Succeeded => counts.succeeded += 1,
+            State::Failed => counts.failed += 1,
+            _ => counts.cancelled += 1,
         }
+        counts.result.saturating_record(latency);
         self.last_finish = Some(now);
-        record(&mut self.result, now.saturating_duration_since(since));
+        let slot = self.slot(now);
+        slot.finished += 1;
+        slot.result.record(latency);
     }
 
     /// There was an answer, and not the one hoped for.
@@ -126,6 +192,11 @@ impl Measurements {
         } else {
             name
         };
+        let slot = self.slot(Instant::now());
+        match slot.errors.get_mut(&name) {
+            Some(count) => *count += 1,
+            None => drop(slot.errors.insert(name.clone(), 1)),
+        }
         let error = self.errors.entry(name).or_default();
         error.count += 1;
         if error.example.is_none() {
@@ -142,24 +213,14 @@ impl Measurements {
         }
     }
 
-    /// Jobs that were seen to be finished.
-    pub(crate) const fn finished_jobs(&self) -> u64 {
-        self.succeeded + self.failed + self.cancelled
+    /// The run is over; the time in which nothing happened is part of it.
+    pub(crate) fn end(&mut self, end: Instant) {
+        self.slot(end);
     }
 
     /// All that went wrong.
     pub(crate) fn error_count(&self) -> u64 {
         self.errors.values().map(|error| error.count).sum()
-    }
-
-    /// How long submissions took.
-    pub(crate) const fn submit_latency(&self) -> &Histogram<u64> {
-        &self.submit
-    }
-
-    /// How long it took from a submission until its job was seen to be finished.
-    pub(crate) const fn result_latency(&self) -> &Histogram<u64> {
-        &self.result
     }
 }
 
@@ -187,9 +248,8 @@ impl Problem {
     }
 }
 
-fn record(histogram: &mut Histogram<u64>, latency: Duration) {
-    let microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-    histogram.saturating_record(microseconds);
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -209,11 +269,12 @@ mod tests {
     #[test]
     fn latencies_count_from_the_moment_given() {
         let start = Instant::now();
-        let mut measurements = Measurements::new(start);
+        let mut measurements = Measurements::new(start, 1);
         let since = start.checked_sub(Duration::from_millis(250)).unwrap();
-        measurements.accepted(since);
-        measurements.finished(since, State::Succeeded);
-        for histogram in [measurements.submit_latency(), measurements.result_latency()] {
+        measurements.accepted(0, since, Duration::ZERO);
+        measurements.finished(0, since, State::Succeeded);
+        let all = measurements.all();
+        for histogram in [&all.post, &all.result] {
             assert!((250_000..350_000).contains(&histogram.max()));
             assert_eq!(histogram.len(), 1);
         }
@@ -221,7 +282,7 @@ mod tests {
 
     #[test]
     fn errors_are_counted_by_status_with_what_the_server_said_first() {
-        let mut measurements = Measurements::new(Instant::now());
+        let mut measurements = Measurements::new(Instant::now(), 1);
         let full = r#"{"title": "Queue full", "detail": "try later"}"#;
         measurements.refused(&answer(StatusCode::SERVICE_UNAVAILABLE, "not a problem"));
         measurements.refused(&answer(StatusCode::SERVICE_UNAVAILABLE, full));
@@ -245,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_job_is_late_when_it_waited_or_started_much_after_its_moment() {
-        let mut measurements = Measurements::new(Instant::now());
+        let mut measurements = Measurements::new(Instant::now(), 1);
         measurements.scheduled(Duration::from_millis(2), false);
         assert_eq!(measurements.late, 0);
         measurements.scheduled(Duration::from_millis(2), true);
@@ -255,8 +316,23 @@ mod tests {
     }
 
     #[test]
+    fn each_part_of_a_mix_has_its_own_counts_and_all_have_a_sum() {
+        let start = Instant::now();
+        let mut measurements = Measurements::new(start, 2);
+        for part in [0, 1, 1] {
+            measurements.accepted(part, start, Duration::ZERO);
+            measurements.finished(part, start, State::Failed);
+        }
+        let accepted = measurements.parts.iter().map(|part| part.accepted);
+        assert_eq!(accepted.collect::<Vec<_>>(), [1, 2]);
+        let all = measurements.all();
+        assert_eq!((all.accepted, all.finished(), all.result.len()), (3, 3, 3));
+        assert_eq!(measurements.timeline.slots()[0].finished, 3);
+    }
+
+    #[test]
     fn errors_told_apart_are_bounded() {
-        let mut measurements = Measurements::new(Instant::now());
+        let mut measurements = Measurements::new(Instant::now(), 1);
         for number in 0..200 {
             measurements.error(format!("error {number}"), None);
         }

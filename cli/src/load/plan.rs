@@ -5,38 +5,48 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use url::Url;
 
+use super::{mix::Mix, profile::Profile, stages::Stage, thresholds::Threshold};
+
+/// Less than this above a whole number of jobs is no further job.
+const ROUNDING: f64 = 1e-6;
+
 /// A load test, with every default filled in.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// Whom it measures.
     pub(crate) target: Target,
-    /// The body of every submission.
-    pub(crate) submission: Vec<u8>,
-    /// The kind of the jobs.
-    pub(crate) kind: String,
+    /// What is submitted.
+    pub(crate) mix: Mix,
     /// The most connections at once.
     pub(crate) connections: u32,
     /// When jobs are submitted.
     pub(crate) pace: Pace,
+    /// The stages of the pace, as they were wished for.
+    pub(crate) stages: Vec<Stage>,
     /// When submitting ends.
     pub(crate) limit: Limit,
     /// How jobs are followed.
     pub(crate) follow: Follow,
     /// The longest wait for the jobs under way after the last submission.
     pub(crate) settle: Duration,
-    /// The longest that one answer may take.
+    /// The longest that one answer may take, and that a job is followed whose server fails.
     pub(crate) timeout: Duration,
+    /// What makes the run a failure.
+    pub(crate) thresholds: Vec<Threshold>,
 }
 
 /// When jobs are submitted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Pace {
-    /// Each connection submits its next job when its last is done.
-    Closed,
+    /// Each caller submits its next job when its last is done.
+    Closed {
+        /// How many callers there are.
+        callers: Profile,
+    },
     /// By a schedule, so many a second.
     Open {
         /// Jobs a second.
-        rate: f64,
+        rate: Profile,
     },
 }
 
@@ -51,15 +61,15 @@ pub(crate) struct Limit {
 
 impl Limit {
     /// How many jobs an open loop submits until its end.
-    pub(crate) fn jobs_at(&self, rate: f64) -> u64 {
+    pub(crate) fn jobs_at(&self, rate: &Profile) -> u64 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a float too large becomes the largest integer"
         )]
-        let by_time = self
-            .duration
-            .map_or(u64::MAX, |time| (time.as_secs_f64() * rate).ceil() as u64);
+        let by_time = self.duration.map_or(u64::MAX, |time| {
+            (rate.area_until(time) - ROUNDING).ceil() as u64
+        });
         by_time.min(self.jobs.unwrap_or(u64::MAX))
     }
 }
@@ -69,6 +79,10 @@ impl Limit {
 pub(crate) enum Follow {
     /// By a request that is answered when the job is finished.
     LongPoll,
+    /// By the stream of its events.
+    Events,
+    /// By the submission itself, which is answered when the job is finished.
+    Submit,
     /// By a request now and then.
     Poll {
         /// The pause between two.
@@ -79,6 +93,19 @@ pub(crate) enum Follow {
         /// Whether to wait until no job is left.
         drain: bool,
     },
+}
+
+impl Follow {
+    /// What `--wait` calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::LongPoll => "long-poll",
+            Self::Events => "events",
+            Self::Submit => "submit",
+            Self::Poll { .. } => "poll",
+            Self::Not { .. } => "none",
+        }
+    }
 }
 
 /// The API that is measured.
@@ -152,9 +179,10 @@ mod tests {
             duration: seconds.map(Duration::from_secs),
             jobs,
         };
-        assert_eq!(limit(Some(2), None).jobs_at(100.0), 200);
-        assert_eq!(limit(Some(2), Some(50)).jobs_at(100.0), 50);
-        assert_eq!(limit(None, Some(50)).jobs_at(100.0), 50);
-        assert_eq!(limit(Some(1), None).jobs_at(0.5), 1);
+        let rate = Profile::constant;
+        assert_eq!(limit(Some(2), None).jobs_at(&rate(100.0)), 200);
+        assert_eq!(limit(Some(2), Some(50)).jobs_at(&rate(100.0)), 50);
+        assert_eq!(limit(None, Some(50)).jobs_at(&rate(100.0)), 50);
+        assert_eq!(limit(Some(1), None).jobs_at(&rate(0.5)), 1);
     }
 }

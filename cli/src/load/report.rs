@@ -1,156 +1,301 @@
 //! What a load test found, for people and for programs.
 
+mod figures;
+mod moments;
+mod table;
+
 use std::{
     collections::BTreeMap,
-    fmt,
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
+pub(crate) use self::figures::{Quantiles, grouped, per_second, rounded};
+use self::figures::{milliseconds, quantiles};
+pub(crate) use self::moments::{Moment, Spread};
 use super::{
-    measurements::Measurements,
+    measurements::{Measurements, PartCounts},
     plan::{Follow, Pace, Plan},
     run::Ending,
+    thresholds::{Figure, Latency, Quantile, Verdict},
 };
 
 /// What a load test found. As JSON, times are in the unit of their name.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    kind: String,
-    pace: &'static str,
-    rate: Option<f64>,
-    connections: u32,
-    elapsed_s: f64,
-    interrupted: bool,
-    requests: u64,
-    submitted: u64,
-    accepted: u64,
-    accepted_per_s: f64,
-    finished: u64,
-    finished_per_s: f64,
-    succeeded: u64,
-    failed: u64,
-    cancelled: u64,
+    pub(crate) kind: String,
+    pub(crate) pace: &'static str,
+    pub(crate) rate: Option<f64>,
+    pub(crate) stages: Vec<ReportedStage>,
+    pub(crate) connections: u32,
+    pub(crate) wait: &'static str,
+    pub(crate) elapsed_s: f64,
+    pub(crate) interrupted: bool,
+    pub(crate) requests: u64,
+    pub(crate) submitted: u64,
+    pub(crate) accepted: u64,
+    pub(crate) accepted_per_s: f64,
+    pub(crate) finished: u64,
+    pub(crate) finished_per_s: f64,
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
     /// Accepted and followed, and not seen to finish.
-    unfinished: u64,
+    pub(crate) unfinished: u64,
     /// From the start until no job was left.
-    drained_s: Option<f64>,
-    drained_per_s: Option<f64>,
-    errors: BTreeMap<String, ReportedError>,
-    late: Option<Late>,
-    latency_ms: Latencies,
+    pub(crate) drained_s: Option<f64>,
+    pub(crate) drained_per_s: Option<f64>,
+    pub(crate) errors: BTreeMap<String, ReportedError>,
+    pub(crate) late: Option<Late>,
+    pub(crate) latency_ms: Latencies,
+    /// The parts of the mix.
+    pub(crate) jobs: Vec<Part>,
+    pub(crate) thresholds: Vec<Verdict>,
+    /// What happened when.
+    pub(crate) timeline: Vec<Moment>,
+    /// Whether errors alone make the run a failure: no threshold is about them.
+    #[serde(skip)]
+    errors_count: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct ReportedError {
-    count: u64,
-    example: Option<String>,
+pub(crate) struct ReportedStage {
+    pub(crate) over_s: f64,
+    pub(crate) to: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ReportedError {
+    pub(crate) count: u64,
+    pub(crate) example: Option<String>,
 }
 
 /// Of an open loop: the jobs that were submitted after their moment.
 #[derive(Debug, Serialize)]
-struct Late {
-    jobs: u64,
+pub(crate) struct Late {
+    pub(crate) jobs: u64,
     /// Those of them that waited for a connection.
-    without_connection: u64,
-    longest_ms: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Latencies {
-    post: Option<Quantiles>,
-    post_to_result: Option<Quantiles>,
+    pub(crate) without_connection: u64,
+    pub(crate) longest_ms: f64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Quantiles {
-    count: u64,
-    mean: f64,
-    p50: f64,
-    p90: f64,
-    p99: f64,
-    p999: f64,
-    max: f64,
+pub(crate) struct Latencies {
+    pub(crate) post: Option<Quantiles>,
+    pub(crate) post_to_result: Option<Quantiles>,
+}
+
+/// What became of the jobs of one part of the mix.
+#[derive(Debug, Serialize)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) weight: u32,
+    pub(crate) submitted: u64,
+    pub(crate) accepted: u64,
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) unfinished: u64,
+    pub(crate) latency_ms: Latencies,
+}
+
+impl Latencies {
+    fn of(counts: &PartCounts) -> Self {
+        Self {
+            post: quantiles(&counts.post),
+            post_to_result: quantiles(&counts.result),
+        }
+    }
 }
 
 impl Report {
     /// What was found.
     pub(crate) fn new(plan: &Plan, measured: &Measurements, ending: Ending, end: Instant) -> Self {
-        let since_start = |moment: Option<Instant>| {
-            moment.map(|moment| {
-                moment
-                    .saturating_duration_since(measured.start)
-                    .as_secs_f64()
-            })
+        let mut report = Self::of_counts(plan, measured, end);
+        report.interrupted = ending == Ending::Interrupted;
+        if ending == Ending::Impatient {
+            report.outlast(plan.settle);
+        }
+        let verdicts = plan.thresholds.iter();
+        report.thresholds = verdicts.map(|threshold| threshold.judge(&report)).collect();
+        report
+    }
+
+    fn of_counts(plan: &Plan, measured: &Measurements, end: Instant) -> Self {
+        let since_start = |moment: Instant| {
+            moment
+                .saturating_duration_since(measured.start)
+                .as_secs_f64()
         };
-        let followed = !matches!(plan.follow, Follow::Not { .. });
-        let (pace, rate) = match plan.pace {
-            Pace::Closed => ("closed", None),
-            Pace::Open { rate } => ("open", Some(rate)),
+        let all = measured.all();
+        let unfinished = unfinished(plan, &all);
+        let drained_s = measured.drained.map(since_start);
+        let rate = match &plan.pace {
+            Pace::Closed { .. } => None,
+            Pace::Open { rate } => rate.steady(),
         };
-        let finished = measured.finished_jobs();
-        let drained_s = since_start(measured.drained);
+        let is_open = matches!(plan.pace, Pace::Open { .. });
+        let elapsed_s = since_start(end);
         Self {
-            kind: plan.kind.clone(),
-            pace,
+            kind: plan.mix.kinds(),
+            pace: if is_open { "open" } else { "closed" },
             rate,
+            stages: stages(plan),
             connections: plan.connections,
-            elapsed_s: since_start(Some(end)).unwrap_or_default(),
-            interrupted: ending == Ending::Interrupted,
+            wait: plan.follow.name(),
+            elapsed_s,
+            interrupted: false,
             requests: measured.requests,
-            submitted: measured.submitted,
-            accepted: measured.accepted,
-            accepted_per_s: per_second(measured.accepted, since_start(measured.last_answer)),
-            finished,
-            finished_per_s: per_second(finished, since_start(measured.last_finish)),
-            succeeded: measured.succeeded,
-            failed: measured.failed,
-            cancelled: measured.cancelled,
-            unfinished: if followed {
-                measured.accepted - finished
-            } else {
-                0
-            },
+            submitted: all.submitted,
+            accepted: all.accepted,
+            accepted_per_s: per_second(all.accepted, measured.last_answer.map(since_start)),
+            finished: all.finished(),
+            finished_per_s: per_second(all.finished(), measured.last_finish.map(since_start)),
+            succeeded: all.succeeded,
+            failed: all.failed,
+            cancelled: all.cancelled,
+            unfinished,
             drained_s,
-            drained_per_s: drained_s.map(|time| per_second(measured.accepted, Some(time))),
+            drained_per_s: drained_s.map(|time| per_second(all.accepted, Some(time))),
             errors: reported(measured),
-            late: rate.map(|_| Late {
+            late: is_open.then(|| Late {
                 jobs: measured.late,
                 without_connection: measured.without_connection,
                 longest_ms: milliseconds(measured.latest),
             }),
-            latency_ms: Latencies {
-                post: quantiles(measured.submit_latency()),
-                post_to_result: quantiles(measured.result_latency()),
-            },
+            latency_ms: Latencies::of(&all),
+            jobs: parts(plan, measured),
+            thresholds: Vec::new(),
+            timeline: moments::of(plan, &measured.timeline, elapsed_s),
+            errors_count: !plan.thresholds.iter().any(|one| one.is_about_errors()),
         }
-        .with_impatience(ending, plan.settle)
     }
 
     /// Jobs that outlasted the patience are an error.
-    fn with_impatience(mut self, ending: Ending, settle: Duration) -> Self {
-        if ending == Ending::Impatient {
-            let name = format!(
-                "still under way after {}",
-                humantime::format_duration(settle)
-            );
-            self.errors.insert(
-                name,
-                ReportedError {
-                    count: self.unfinished.max(1),
-                    example: None,
-                },
-            );
-        }
-        self
+    fn outlast(&mut self, settle: Duration) {
+        let name = format!(
+            "still under way after {}",
+            humantime::format_duration(settle)
+        );
+        let error = ReportedError {
+            count: self.unfinished.max(1),
+            example: None,
+        };
+        self.errors.insert(name, error);
     }
 
-    /// Whether everything that was tried went well.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.errors.is_empty() && self.failed == 0 && self.cancelled == 0
+    /// All that went wrong.
+    pub(crate) fn error_count(&self) -> u64 {
+        self.errors.values().map(|error| error.count).sum()
     }
+
+    /// Whether everything that was tried went well, as far as no threshold has its own say.
+    pub(crate) fn is_clean(&self) -> bool {
+        let is_flawless = self.errors.is_empty() && self.failed == 0 && self.cancelled == 0;
+        is_flawless || !self.errors_count
+    }
+
+    /// Whether a threshold was crossed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.thresholds.iter().any(|verdict| verdict.crossed)
+    }
+
+    /// A figure of the whole run, or of one part of the mix; none, where nothing was measured.
+    pub(crate) fn figure(&self, part: Option<&str>, figure: Figure) -> Option<f64> {
+        let part = match part {
+            Some(name) => Some(self.jobs.iter().find(|part| part.name == name)?),
+            None => None,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+        let number = |count: u64| Some(count as f64);
+        let is_followed = self.wait != "none";
+        let latencies = part.map_or(self.latency_ms, |part| part.latency_ms);
+        // A part has its share of the run's time.
+        let share = |of_part: fn(&Part) -> u64, all: u64, per_s: f64| match part {
+            Some(part) if all > 0 => Some(number(of_part(part))? / number(all)? * per_s),
+            _ => Some(per_s),
+        };
+        let accepted = || share(|part| part.accepted, self.accepted, self.accepted_per_s);
+        let finished = || share(Part::finished, self.finished, self.finished_per_s);
+        match figure {
+            Figure::Latency(which, quantile) => {
+                let of_result = which.map_or(is_followed, |which| which == Latency::Result);
+                let quantiles = if of_result {
+                    latencies.post_to_result
+                } else {
+                    latencies.post
+                };
+                quantiles.map(|quantiles| quantiles.at(quantile))
+            }
+            Figure::ErrorRate if self.requests == 0 => None,
+            Figure::ErrorRate => Some(number(self.error_count())? / number(self.requests)?),
+            Figure::Errors => number(self.error_count()),
+            Figure::Failed => number(part.map_or(self.failed + self.cancelled, |part| {
+                part.failed + part.cancelled
+            })),
+            Figure::Lost => number(part.map_or(self.unfinished, |part| part.unfinished)),
+            Figure::Late => number(self.late.as_ref().map_or(0, |late| late.jobs)),
+            Figure::Accepted => accepted(),
+            Figure::Finished => finished(),
+            Figure::Throughput if is_followed => finished(),
+            Figure::Throughput => accepted(),
+        }
+    }
+}
+
+impl Part {
+    pub(crate) const fn finished(&self) -> u64 {
+        self.succeeded + self.failed + self.cancelled
+    }
+}
+
+impl Quantiles {
+    const fn at(&self, quantile: Quantile) -> f64 {
+        match quantile {
+            Quantile::P50 => self.p50,
+            Quantile::P90 => self.p90,
+            Quantile::P95 => self.p95,
+            Quantile::P99 => self.p99,
+            Quantile::P999 => self.p999,
+            Quantile::Max => self.max,
+            Quantile::Mean => self.mean,
+        }
+    }
+}
+
+/// Nobody knows it of jobs that are not followed.
+fn unfinished(plan: &Plan, counts: &PartCounts) -> u64 {
+    match plan.follow {
+        Follow::Not { .. } => 0,
+        _ => counts.accepted - counts.finished(),
+    }
+}
+
+fn stages(plan: &Plan) -> Vec<ReportedStage> {
+    let stages = plan.stages.iter().map(|stage| ReportedStage {
+        over_s: stage.over.as_secs_f64(),
+        to: stage.to,
+    });
+    stages.collect()
+}
+
+fn parts(plan: &Plan, measured: &Measurements) -> Vec<Part> {
+    let parts = plan.mix.parts.iter().zip(&measured.parts);
+    let parts = parts.map(|(part, counts)| Part {
+        name: part.name.clone(),
+        kind: part.kind.clone(),
+        weight: part.weight,
+        submitted: counts.submitted,
+        accepted: counts.accepted,
+        succeeded: counts.succeeded,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+        unfinished: unfinished(plan, counts),
+        latency_ms: Latencies::of(counts),
+    });
+    parts.collect()
 }
 
 fn reported(measured: &Measurements) -> BTreeMap<String, ReportedError> {
@@ -162,174 +307,6 @@ fn reported(measured: &Measurements) -> BTreeMap<String, ReportedError> {
         (name.clone(), reported)
     });
     errors.collect()
-}
-
-fn per_second(count: u64, time_s: Option<f64>) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 jobs")]
-    let count = count as f64;
-    time_s
-        .filter(|time| *time > 0.0)
-        .map_or(0.0, |time| count / time)
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
-}
-
-fn quantiles(histogram: &Histogram<u64>) -> Option<Quantiles> {
-    #[expect(clippy::cast_precision_loss, reason = "exact up to 285 years")]
-    let value = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
-    (!histogram.is_empty()).then(|| Quantiles {
-        count: histogram.len(),
-        mean: histogram.mean() / 1_000.0,
-        p50: value(0.5),
-        p90: value(0.9),
-        p99: value(0.99),
-        p999: value(0.999),
-        max: value(1.0),
-    })
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A rate, to the nearest whole where it is large.
-fn rounded(rate: f64) -> String {
-    if rate < 100.0 {
-        return format!("{rate:.1}");
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "neither negative nor near 2^64"
-    )]
-    grouped(rate.round() as u64)
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pace = self.rate.map_or("closed loop".to_owned(), |rate| {
-            format!("open loop at {rate}/s")
-        });
-        writeln!(
-            out,
-            "{} jobs, {pace}, {} connections, {:.1} s{}\n",
-            self.kind,
-            self.connections,
-            self.elapsed_s,
-            if self.interrupted {
-                ", interrupted"
-            } else {
-                ""
-            },
-        )?;
-        self.write_counts(out)?;
-        self.write_latencies(out)?;
-        self.write_late(out)?;
-        self.write_errors(out)
-    }
-}
-
-impl Report {
-    fn write_counts(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, count: u64, rate: Option<f64>| {
-            let rate = rate.map_or(String::new(), |rate| format!("{:>12}/s", rounded(rate)));
-            writeln!(out, "  {name:<16}{:>12}{rate}", grouped(count))
-        };
-        row("requests", self.requests, None)?;
-        row("accepted", self.accepted, Some(self.accepted_per_s))?;
-        if self.finished > 0 || self.unfinished > 0 {
-            row("finished", self.finished, Some(self.finished_per_s))?;
-        }
-        for (name, count) in [
-            ("failed", self.failed),
-            ("cancelled", self.cancelled),
-            ("unfinished", self.unfinished),
-        ] {
-            if count > 0 {
-                row(name, count, None)?;
-            }
-        }
-        row(
-            "errors",
-            self.errors.values().map(|error| error.count).sum(),
-            None,
-        )?;
-        if let (Some(time), Some(rate)) = (self.drained_s, self.drained_per_s) {
-            row("drained", self.accepted, Some(rate))?;
-            writeln!(out, "  {:<16}{time:>10.2} s", "until drained")?;
-        }
-        Ok(())
-    }
-
-    fn write_latencies(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = [
-            ("POST", self.latency_ms.post),
-            ("POST to result", self.latency_ms.post_to_result),
-        ];
-        if rows.iter().all(|(_, quantiles)| quantiles.is_none()) {
-            return Ok(());
-        }
-        writeln!(
-            out,
-            "\n  {:<16}{:>12}{:>12}{:>12}{:>12}{:>12}",
-            "latency, ms", "p50", "p90", "p99", "p99.9", "max"
-        )?;
-        for (name, quantiles) in rows {
-            let Some(q) = quantiles else { continue };
-            writeln!(
-                out,
-                "  {name:<16}{:>12.2}{:>12.2}{:>12.2}{:>12.2}{:>12.2}",
-                q.p50, q.p90, q.p99, q.p999, q.max
-            )?;
-        }
-        Ok(())
-    }
-
-    fn write_late(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(late) = self.late.as_ref().filter(|late| late.jobs > 0) else {
-            return Ok(());
-        };
-        writeln!(
-            out,
-            "\nThe schedule could not be kept: {} jobs were submitted late, up to {:.1} ms, {} of \
-             them for\nwant of a free connection. That wait is part of the latencies.",
-            grouped(late.jobs),
-            late.longest_ms,
-            grouped(late.without_connection),
-        )?;
-        if late.without_connection > 0 {
-            writeln!(
-                out,
-                "There were {} connections (--connections); a long-poll holds one until its job \
-                 is finished.",
-                self.connections,
-            )?;
-        }
-        Ok(())
-    }
-
-    fn write_errors(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.errors.is_empty() {
-            writeln!(out, "\nErrors:")?;
-        }
-        for (name, error) in &self.errors {
-            let example = error.example.as_deref();
-            let example = example.map_or(String::new(), |text| format!(": {text}"));
-            writeln!(out, "  {:>8} × {name}{example}", grouped(error.count))?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     job::Jobs,
+    patience::Patience,
     plan::{Follow, Pace},
+    profile::Profile,
     schedule::{Pacer, Schedule},
 };
 
@@ -46,8 +48,8 @@ pub(crate) async fn run(
 ) -> std::io::Result<Ending> {
     let mut under_way = JoinSet::new();
     let submitting = async {
-        match jobs.plan().pace {
-            Pace::Closed => closed_loop(jobs, start, &mut under_way).await,
+        match &jobs.plan().pace {
+            Pace::Closed { callers } => closed_loop(jobs, start, callers, &mut under_way).await,
             Pace::Open { rate } => open_loop(jobs, start, rate, &mut under_way).await?,
         }
         Ok::<_, std::io::Error>(())
@@ -64,31 +66,70 @@ pub(crate) async fn run(
     })
 }
 
-/// As many callers as connections, each with one job at a time. Returns when no more will be
-/// submitted, with the jobs that are still followed in `under_way`.
-async fn closed_loop(jobs: &Arc<Jobs>, start: Instant, under_way: &mut JoinSet<()>) {
+/// As many callers as are wanted at each time, each with one job at a time. Returns when no more
+/// will be submitted, with the jobs that are still followed in `under_way`.
+async fn closed_loop(
+    jobs: &Arc<Jobs>,
+    start: Instant,
+    callers: &Profile,
+    under_way: &mut JoinSet<()>,
+) {
     let limit = jobs.plan().limit;
     let end = limit.duration.map(|duration| start + duration);
-    let left = Arc::new(AtomicU64::new(limit.jobs.unwrap_or(u64::MAX)));
-    let closing = Arc::new(Semaphore::new(0));
-    for _ in 0..jobs.plan().connections {
-        let (jobs, left, closing) = (Arc::clone(jobs), Arc::clone(&left), Arc::clone(&closing));
-        under_way.spawn(async move {
-            while end.is_none_or(|end| Instant::now() < end) && take_one(&left) {
-                let reservation = jobs.client().reserve().await;
-                if !jobs.run(reservation, Instant::now()).await {
-                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-                }
-            }
-            closing.add_permits(1);
-        });
+    let shared = Arc::new(Callers {
+        wanted: callers.clone(),
+        start,
+        end,
+        left: AtomicU64::new(limit.jobs.unwrap_or(u64::MAX)),
+        out_of_jobs: Semaphore::new(0),
+    });
+    for number in 1..=jobs.plan().connections {
+        let (jobs, shared) = (Arc::clone(jobs), Arc::clone(&shared));
+        under_way.spawn(async move { shared.call(number, &jobs).await });
     }
     // The first caller that stops tells that there are no more jobs; with all of them held up by
     // long ones, the time tells.
-    let out_of_jobs = closing.acquire();
+    let out_of_jobs = shared.out_of_jobs.acquire();
     match end {
         Some(end) => drop(tokio::time::timeout_at(end.into(), out_of_jobs).await),
         None => drop(out_of_jobs.await),
+    }
+}
+
+/// What the callers of a closed loop share.
+struct Callers {
+    /// How many there are to be at each time.
+    wanted: Profile,
+    start: Instant,
+    end: Option<Instant>,
+    /// Jobs that may still be submitted.
+    left: AtomicU64,
+    /// Gets a permit when there are no more jobs.
+    out_of_jobs: Semaphore,
+}
+
+impl Callers {
+    /// One caller, from when it is wanted first to when it never is again.
+    async fn call(&self, number: u32, jobs: &Arc<Jobs>) {
+        loop {
+            let now = self.start.elapsed();
+            let Some(turn) = self.wanted.when_at_least(number.into(), now) else {
+                return;
+            };
+            if turn > now {
+                tokio::time::sleep_until((self.start + turn).into()).await;
+                continue;
+            }
+            let is_over = self.end.is_some_and(|end| Instant::now() >= end);
+            if is_over || !take_one(&self.left) {
+                self.out_of_jobs.add_permits(1);
+                return;
+            }
+            let reservation = jobs.client().reserve().await;
+            if !jobs.run(reservation, Instant::now()).await {
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
     }
 }
 
@@ -104,13 +145,13 @@ fn take_one(left: &AtomicU64) -> bool {
 async fn open_loop(
     jobs: &Arc<Jobs>,
     start: Instant,
-    rate: f64,
+    rate: &Profile,
     under_way: &mut JoinSet<()>,
 ) -> std::io::Result<()> {
-    let schedule = Schedule::new(start, rate);
+    let schedule = Schedule::new(start, rate.clone());
     let total = jobs.plan().limit.jobs_at(rate);
     let due = Arc::new(Semaphore::new(0));
-    let _pacer = Pacer::start(schedule, total, Arc::clone(&due))?;
+    let _pacer = Pacer::start(schedule.clone(), total, Arc::clone(&due))?;
     for number in 0..total {
         if let Ok(permit) = due.acquire().await {
             permit.forget();
@@ -123,7 +164,7 @@ async fn open_loop(
             Some(reservation) => (reservation, false),
             None => (jobs.client().reserve().await, true),
         };
-        let scheduled = schedule.at(number);
+        let scheduled = schedule.at(number).unwrap_or_else(Instant::now);
         jobs.measurements().scheduled(scheduled.elapsed(), waited);
         let jobs = Arc::clone(jobs);
         under_way.spawn(async move {
@@ -137,8 +178,20 @@ async fn open_loop(
 async fn settle_down(jobs: &Arc<Jobs>, under_way: &mut JoinSet<()>) {
     while under_way.join_next().await.is_some() {}
     if let Follow::Not { drain: true } = jobs.plan().follow {
-        while jobs.is_drained().await != Some(true) {
-            tokio::time::sleep(DRAIN_EVERY).await;
+        let mut patience = Patience::new(jobs.plan().timeout);
+        loop {
+            let pause = match jobs.is_drained().await {
+                Some(true) => break,
+                Some(false) => {
+                    patience.renew();
+                    DRAIN_EVERY
+                }
+                None => match patience.lose(Instant::now()) {
+                    Some(pause) => pause,
+                    None => return,
+                },
+            };
+            tokio::time::sleep(pause).await;
         }
         jobs.measurements().drained = Some(Instant::now());
     }

@@ -11,24 +11,30 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-/// Evenly spaced moments, `rate` a second, that no answer can delay.
-#[derive(Clone, Copy, Debug)]
+use super::profile::Profile;
+
+/// How long the pacer sleeps where no job is ever due again.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// Moments at a rate that may change, that no answer can delay.
+#[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     start: Instant,
-    rate: f64,
+    rate: Arc<Profile>,
 }
 
 impl Schedule {
-    /// A schedule whose first moment is `start`.
-    pub(crate) const fn new(start: Instant, rate: f64) -> Self {
+    /// A schedule whose first moment is `start`, or as soon as the rate is more than nothing.
+    pub(crate) fn new(start: Instant, rate: Profile) -> Self {
+        let rate = Arc::new(rate);
         Self { start, rate }
     }
 
-    /// The moment of the `number`th job, from 0.
-    pub(crate) fn at(&self, number: u64) -> Instant {
+    /// The moment of the `number`th job, from 0; none, where the rate comes to nothing before.
+    pub(crate) fn at(&self, number: u64) -> Option<Instant> {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 jobs")]
-        let seconds = number as f64 / self.rate;
-        self.start + Duration::from_secs_f64(seconds)
+        let time = self.rate.when_area_is(number as f64)?;
+        self.start.checked_add(time)
     }
 
     /// How many jobs are due at `now`.
@@ -41,8 +47,9 @@ impl Schedule {
             clippy::cast_sign_loss,
             reason = "neither negative nor near 2^64"
         )]
-        let whole = (elapsed.as_secs_f64() * self.rate) as u64;
-        whole + 1
+        let whole = self.rate.area_until(elapsed) as u64;
+        let is_next_due = self.at(whole).is_some_and(|moment| moment <= now);
+        whole + u64::from(is_next_due)
     }
 }
 
@@ -70,7 +77,7 @@ impl Pacer {
             let stopped = Arc::clone(&stopped);
             std::thread::Builder::new()
                 .name("pacer".to_owned())
-                .spawn(move || announce(schedule, jobs, &due, &stopped))?
+                .spawn(move || announce(&schedule, jobs, &due, &stopped))?
         };
         Ok(Self { thread, stopped })
     }
@@ -83,7 +90,7 @@ impl Drop for Pacer {
     }
 }
 
-fn announce(schedule: Schedule, jobs: u64, due: &Semaphore, stopped: &AtomicBool) {
+fn announce(schedule: &Schedule, jobs: u64, due: &Semaphore, stopped: &AtomicBool) {
     let mut announced = 0;
     while announced < jobs && !stopped.load(Ordering::Acquire) {
         let now = Instant::now();
@@ -92,7 +99,8 @@ fn announce(schedule: Schedule, jobs: u64, due: &Semaphore, stopped: &AtomicBool
             due.add_permits(usize::try_from(reached - announced).unwrap_or(usize::MAX >> 3));
             announced = reached;
         } else {
-            let pause = schedule.at(announced).saturating_duration_since(now);
+            let next = schedule.at(announced);
+            let pause = next.map_or(NEVER, |next| next.saturating_duration_since(now));
             std::thread::park_timeout(pause.max(Duration::from_micros(1)));
         }
     }
@@ -105,16 +113,16 @@ mod tests {
     #[test]
     fn jobs_are_evenly_spaced_from_the_start() {
         let start = Instant::now();
-        let schedule = Schedule::new(start, 200.0);
-        assert_eq!(schedule.at(0), start);
-        assert_eq!(schedule.at(200), start + Duration::from_secs(1));
-        assert_eq!(schedule.at(3), start + Duration::from_millis(15));
+        let schedule = Schedule::new(start, Profile::constant(200.0));
+        assert_eq!(schedule.at(0), Some(start));
+        assert_eq!(schedule.at(200), Some(start + Duration::from_secs(1)));
+        assert_eq!(schedule.at(3), Some(start + Duration::from_millis(15)));
     }
 
     #[test]
     fn what_is_due_is_counted_by_the_clock_alone() {
         let start = Instant::now() + Duration::from_secs(10);
-        let schedule = Schedule::new(start, 1_000.0);
+        let schedule = Schedule::new(start, Profile::constant(1_000.0));
         assert_eq!(schedule.due(start - Duration::from_secs(1)), 0);
         assert_eq!(schedule.due(start), 1);
         assert_eq!(schedule.due(start + Duration::from_micros(2_500)), 3);
@@ -125,9 +133,9 @@ mod tests {
     fn no_job_is_due_more_than_a_microsecond_before_its_moment() {
         let start = Instant::now();
         for rate in [0.3, 7.0, 333.3, 1_000.0, 30_000.0] {
-            let schedule = Schedule::new(start, rate);
+            let schedule = Schedule::new(start, Profile::constant(rate));
             for number in 0..1_000 {
-                let moment = schedule.at(number);
+                let moment = schedule.at(number).unwrap();
                 assert!(schedule.due(moment + Duration::from_micros(1)) > number);
                 let early = moment.checked_sub(Duration::from_micros(1));
                 assert!(early.is_none_or(|early| schedule.due(early) <= number));
@@ -138,21 +146,51 @@ mod tests {
     #[tokio::test]
     async fn the_pacer_announces_every_job_and_none_early() {
         let start = Instant::now();
-        let schedule = Schedule::new(start, 2_000.0);
+        let schedule = Schedule::new(start, Profile::constant(2_000.0));
         let due = Arc::new(Semaphore::new(0));
-        let _pacer = Pacer::start(schedule, 100, Arc::clone(&due)).unwrap();
+        let _pacer = Pacer::start(schedule.clone(), 100, Arc::clone(&due)).unwrap();
         for number in 0..100 {
             due.acquire().await.unwrap().forget();
-            assert!(Instant::now() + Duration::from_micros(1) >= schedule.at(number));
+            assert!(Instant::now() + Duration::from_micros(1) >= schedule.at(number).unwrap());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(due.available_permits(), 0);
     }
 
     #[test]
+    fn a_ramp_brings_jobs_ever_closer() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let rate = Profile::staged(0.0, &[(10 * second, 100.0), (10 * second, 0.0)]);
+        let schedule = Schedule::new(start, rate);
+        let due = |seconds| schedule.due(start + seconds * second);
+        assert_eq!(
+            (due(1), due(2), due(10), due(19), due(60)),
+            (6, 21, 501, 996, 1_001)
+        );
+        let gap = |number| schedule.at(number + 1).unwrap() - schedule.at(number).unwrap();
+        assert!(gap(10) > gap(100) && gap(100) > gap(400));
+        assert!(gap(600) < gap(900));
+        assert_eq!(schedule.at(1_001), None);
+    }
+
+    #[test]
+    fn no_job_is_due_in_a_pause() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let rate = Profile::staged(0.0, &[(10 * second, 0.0), (10 * second, 10.0)]);
+        let schedule = Schedule::new(start, rate);
+        assert_eq!(schedule.due(start + 9 * second), 0);
+        assert_eq!(schedule.at(0), Some(start + 10 * second));
+    }
+
+    #[test]
     fn a_dropped_pacer_ends_its_thread() {
         let due = Arc::new(Semaphore::new(0));
-        let schedule = Schedule::new(Instant::now() + Duration::from_secs(3_600), 1.0);
+        let schedule = Schedule::new(
+            Instant::now() + Duration::from_secs(3_600),
+            Profile::constant(1.0),
+        );
         let pacer = Pacer::start(schedule, 10, due).unwrap();
         let stopped = Arc::clone(&pacer.stopped);
         drop(pacer);

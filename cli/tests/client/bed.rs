@@ -57,7 +57,7 @@ pub(crate) fn call(variables: &[(&str, &str)], arguments: &[&str], stdin: &str) 
 
 /// Everything in one process, with a command of its own.
 pub(crate) struct Coatcheck {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) url: String,
     pub(crate) folder: TempDir,
 }

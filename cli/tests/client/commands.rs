@@ -255,3 +255,30 @@ fn a_job_is_known_by_its_url_too() {
     let url = format!("{}/v1/jobs/{id}", coatcheck.url);
     coatcheck.call(&["wait", &url]).ended_with(0);
 }
+
+#[test]
+fn bytes_go_as_they_are() {
+    let coatcheck = Coatcheck::start(&[]);
+    let bytes: Vec<u8> = (0..=255).cycle().take(50_000).collect();
+    let file = coatcheck.folder.path().join("bytes");
+    std::fs::write(&file, &bytes).unwrap();
+    let argument = format!("@{}", file.display());
+    let id = coatcheck.submit(&[
+        "command.talk",
+        &argument,
+        "--content-type=image/png",
+        "--queue=images",
+        "--metadata=customer=4 2&3",
+        "--timeout=1m",
+    ]);
+    coatcheck.call(&["wait", &id]).ended_with(0);
+    let job = coatcheck.call(&["get", &id, "--json"]).ended_with(0).json();
+    assert_eq!(job["queue"], "images");
+    assert_eq!(job["metadata"]["customer"], "4 2&3");
+    let result = coatcheck.folder.path().join("result");
+    let output = result.to_str().unwrap();
+    coatcheck
+        .call(&["get", &id, "--result", "-o", output])
+        .ended_with(0);
+    assert_eq!(std::fs::read(result).unwrap(), bytes);
+}

@@ -67,6 +67,7 @@ failing! {
         fn lanes() -> Vec<Lane>;
         fn queued_before(lane: &Lane, before: Timestamp, limit: u32) -> Vec<JobId>;
         fn count_waiting(queue: &QueueName, limit: u64) -> u64;
+        fn count_unfinished(tenant: &Tenant, limit: u64) -> u64;
     }
 
     impl JobStore {

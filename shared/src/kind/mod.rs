@@ -27,6 +27,9 @@ pub struct KindDefinition {
     pub description: String,
     /// The JSON Schema (2020-12) of its payload.
     pub payload_schema: serde_json::Value,
+    /// The media types of the bytes that it takes, such as `image/*`; none: it takes JSON alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_types: Option<Vec<String>>,
 }
 
 impl KindDefinition {
@@ -39,6 +42,25 @@ impl KindDefinition {
             name: P::KIND.parse()?,
             description: P::DESCRIPTION.to_owned(),
             payload_schema: payload_schema::<P>(),
+            media_types: None,
+        })
+    }
+
+    /// The definition of a kind that takes bytes of these media types. Where it is submitted with
+    /// JSON, that is the bytes.
+    ///
+    /// # Errors
+    /// Where the name is no name of a kind.
+    pub fn of_bytes(
+        name: &str,
+        description: &str,
+        media_types: &[&str],
+    ) -> Result<Self, crate::job::InvalidName> {
+        Ok(Self {
+            name: name.parse()?,
+            description: description.to_owned(),
+            payload_schema: serde_json::Value::Bool(true),
+            media_types: Some(media_types.iter().map(|&each| each.to_owned()).collect()),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What makes readable settings wrong.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
 
 use super::{Settings, SettingsError};
@@ -14,6 +16,7 @@ impl Settings {
         self.check_ranges(&mut wrong);
         self.check_addresses(&mut wrong);
         self.check_auth(&mut wrong);
+        self.check_origins(&mut wrong);
         self.check_commands(&mut wrong);
         self.check_traces(&mut wrong);
         if wrong.is_empty() {
@@ -108,6 +111,12 @@ impl Settings {
             1_073_741_824.0,
         );
         range(
+            "limits.idle_s",
+            Duration::from_secs(self.limits.idle_s).as_secs_f64(),
+            1.0,
+            3_600.0,
+        );
+        range(
             "limits.connections",
             number(self.limits.connections),
             1.0,
@@ -168,6 +177,26 @@ impl Settings {
         }
     }
 
+    fn check_origins(&self, wrong: &mut Vec<String>) {
+        for origin in &self.cors.origins {
+            let host = origin
+                .strip_prefix("https://")
+                .or_else(|| origin.strip_prefix("http://"));
+            let is_origin = host.is_some_and(|host| {
+                let is_plain = |byte: u8| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte)
+                };
+                !host.is_empty() && host.bytes().all(is_plain)
+            });
+            if origin != "*" && !is_origin {
+                wrong.push(format!(
+                    "cors.origins holds {origin:?}, it must be \"*\" or an origin as browsers \
+                     send it, such as \"https://app.example.com\""
+                ));
+            }
+        }
+    }
+
     fn check_traces(&self, wrong: &mut Vec<String>) {
         let endpoint = self
             .traces
@@ -208,6 +237,7 @@ mod tests {
              store.committers = 0\n\
              limits.queue_depth = 0\n\
              limits.rate_per_s = -1\n\
+             cors.origins = [\"https://a.example/\"]\n\
              traces.sample_ratio = 2\n\
              traces.endpoint = \"collector:4318\"\n\
              commands.x.program = \"ls\"",
@@ -221,6 +251,7 @@ mod tests {
             "store.committers",
             "limits.queue_depth is 0",
             "limits.rate_per_s is -1, it goes from 0",
+            "cors.origins holds \"https://a.example/\"",
             "traces.sample_ratio is 2, it goes from 0 to 1",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "commands.x.program",

@@ -31,6 +31,7 @@ pub struct Settings {
     pub redis: RedisSettings,
     pub auth: AuthSettings,
     pub limits: LimitSettings,
+    pub cors: CorsSettings,
     pub http: HttpSettings,
     pub log: LogSettings,
     pub traces: TraceSettings,
@@ -121,10 +122,21 @@ pub struct LimitSettings {
     pub body_bytes: usize,
     pub request_s: u64,
     pub wait_s: u64,
+    pub idle_s: u64,
     pub connections: usize,
     pub queue_depth: u32,
+    pub unfinished_jobs: u32,
     pub rate_per_s: f64,
     pub rate_burst: u32,
+}
+
+/// `[cors]`: which pages of other origins may call.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "coatcheck.toml documents them, once")]
+pub struct CorsSettings {
+    pub origins: Vec<String>,
+    pub max_age_s: u32,
 }
 
 /// `[http]`: what `http` jobs may do.

@@ -77,6 +77,8 @@ pub struct LogLine {
     pub job: JobId,
     /// Which of its attempts.
     pub attempt: u32,
+    /// When the attempt began: it may have the number of one that was handed back.
+    pub started_at: Timestamp,
     /// The line's place among the attempt's, from 0.
     pub sequence: u32,
     /// When it was logged.

@@ -174,6 +174,9 @@ pub trait ReadStore: Send + Sync + 'static {
 
     /// How many jobs of a queue are queued or scheduled, counting no further than `limit`.
     async fn count_waiting(&self, queue: &QueueName, limit: u64) -> Result<u64, StoreError>;
+
+    /// How many jobs of a tenant are not finished, counted up to `limit`.
+    async fn count_unfinished(&self, tenant: &Tenant, limit: u64) -> Result<u64, StoreError>;
 }
 
 /// What the API asks.

@@ -325,6 +325,22 @@ macro_rules! implement_reads {
                 })
                 .await
             }
+
+            async fn count_unfinished(
+                &self,
+                tenant: &Tenant,
+                limit: u64,
+            ) -> Result<u64, StoreError> {
+                self.within("count_unfinished", || async move {
+                    let count: i64 = sqlx::query_scalar(sql::COUNT_UNFINISHED)
+                        .bind(tenant.as_str())
+                        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                        .fetch_one(&self.reader)
+                        .await?;
+                    Ok(u64::try_from(count).unwrap_or(0))
+                })
+                .await
+            }
         }
 
         fn list_query(

@@ -239,6 +239,7 @@ impl TryFrom<AttemptRow> for Attempt {
 #[derive(FromRow)]
 pub(super) struct LogRow {
     attempt: i32,
+    started_at: Timestamp,
     sequence: i32,
     logged_at: Timestamp,
     line: String,
@@ -250,6 +251,7 @@ impl LogRow {
         Ok(LogLine {
             job,
             attempt: count("attempt", self.attempt)?,
+            started_at: self.started_at,
             sequence: count("line number", self.sequence)?,
             logged_at: self.logged_at,
             text: self.line,

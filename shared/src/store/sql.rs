@@ -17,8 +17,8 @@ pub(super) const ENDED_ATTEMPTS: &str = "SELECT number, started_at, finished_at,
 pub(super) const WORKER_OF_NEWEST_ATTEMPT: &str = "SELECT leases.worker FROM jobs \
      JOIN leases ON leases.id = jobs.lease WHERE jobs.id = $1";
 
-pub(super) const LOGS: &str = "SELECT attempt, sequence, logged_at, line FROM logs \
-     WHERE job_id = $1 ORDER BY attempt, sequence LIMIT $3 OFFSET $2";
+pub(super) const LOGS: &str = "SELECT attempt, started_at, sequence, logged_at, line FROM logs \
+     WHERE job_id = $1 ORDER BY started_at, attempt, sequence LIMIT $3 OFFSET $2";
 
 pub(super) const CREATE_QUEUE: &str =
     "INSERT INTO queues (name) VALUES ($1) ON CONFLICT DO NOTHING";
@@ -46,6 +46,9 @@ pub(super) const QUEUED_BEFORE: &str = "SELECT id FROM jobs WHERE active AND sta
 
 pub(super) const COUNT_WAITING: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs \
      WHERE active AND queue = $1 AND state IN ('queued', 'scheduled') LIMIT $2) AS waiting";
+
+pub(super) const COUNT_UNFINISHED: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs \
+     WHERE active AND tenant = $1 LIMIT $2) AS unfinished";
 
 pub(super) const INSERT_ENDED_ATTEMPT: &str = "INSERT INTO attempts \
      (job_id, number, started_at, finished_at, worker, outcome, failure) \

@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{JobContext, Report, ResultPlace, ResultTarget};
-use crate::{Handler, HandlerError, registry::ErasedHandler};
+use crate::{
+    BytesHandler, Handler, HandlerError, IntoJobResult, RawPayload, registry::ErasedHandler,
+};
 
 /// More reports than this are dropped, as a worker drops what its store cannot keep up with.
 const REPORTS: usize = 4_096;
@@ -41,11 +43,30 @@ impl Rehearsal {
     /// # Errors
     /// Where the name that the payload's type gives is no name of a kind.
     pub fn of<H: Handler>(payload: &serde_json::Value) -> Result<Self, InvalidName> {
+        let payload = RawPayload {
+            media_type: "application/json".to_owned(),
+            bytes: Bytes::from(payload.to_string()),
+        };
+        Self::with_payload(<H::Payload as KindPayload>::KIND, payload)
+    }
+
+    /// The first attempt at a job of a handler's kind that takes bytes.
+    ///
+    /// # Errors
+    /// Where the name that the handler gives is no name of a kind.
+    pub fn of_bytes<H: BytesHandler>(
+        handler: &H,
+        payload: RawPayload,
+    ) -> Result<Self, InvalidName> {
+        Self::with_payload(handler.kind(), payload)
+    }
+
+    fn with_payload(kind: &str, payload: RawPayload) -> Result<Self, InvalidName> {
         let now = SystemClock.now();
         let job = ClaimedJob {
             id: JobId::generate(&SystemClock),
             tenant: Tenant::default(),
-            kind: <H::Payload as KindPayload>::KIND.parse()?,
+            kind: kind.parse()?,
             queue: QueueName::default(),
             attempt: 1,
             max_attempts: 1,
@@ -56,8 +77,8 @@ impl Rehearsal {
             timeout: None,
             deadline_at: None,
             previous_backoff: None,
-            payload_type: "application/json".to_owned(),
-            payload: Bytes::from(payload.to_string()),
+            payload_type: payload.media_type,
+            payload: payload.bytes,
             metadata: Metadata::new(),
             traceparent: None,
         };
@@ -91,11 +112,29 @@ impl Rehearsal {
     /// # Errors
     /// With whatever the handler returns, and where the payload does not fit its kind.
     pub async fn run<H: Handler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
-        let mut result = ErasedHandler::run(handler, self.context.job(), &self.context).await?;
+        let result = ErasedHandler::run(handler, self.context.job(), &self.context).await?;
+        Ok(self.whole(result))
+    }
+
+    /// As [`Rehearsal::run`], of a handler that takes bytes.
+    ///
+    /// # Errors
+    /// With whatever the handler returns.
+    pub async fn run_bytes<H: BytesHandler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
+        let job = self.context.job();
+        let payload = RawPayload {
+            media_type: job.payload_type.clone(),
+            bytes: job.payload.clone(),
+        };
+        let result = handler.run(payload, &self.context).await?;
+        Ok(self.whole(result.into_job_result()?))
+    }
+
+    fn whole(&self, mut result: JobResult) -> JobResult {
         if result.body.inline().is_none() {
             result.body = ResultBody::Inline(self.context.results.place.rehearsed());
         }
-        Ok(result)
+        result
     }
 
     /// What the handler has said since this was last asked. It may still be running.

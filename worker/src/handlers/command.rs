@@ -18,14 +18,15 @@ mod process;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use coatcheck_shared::{
-    job::JobResult,
-    kind::command::CommandPayload,
+    job::{JobResult, KindName},
+    kind::{KindPayload, command::CommandPayload},
     settings::{CommandSettings, Settings},
 };
 
 use self::process::{Process, RunError, ending};
-use crate::{Handler, HandlerError, JobContext};
+use crate::{BytesHandler, Handler, HandlerError, JobContext, RawPayload};
 
 /// How long a program may take to end after SIGTERM, at most; then it gets SIGKILL.
 const LONGEST_TERMINATION: Duration = Duration::from_secs(2);
@@ -49,6 +50,50 @@ impl CommandHandler {
         }
     }
 
+    /// Each program as a kind of its own, but for those whose names are no part of a kind's.
+    pub fn kinds(&self) -> Vec<CommandKind> {
+        let kinds = self.commands.keys().map(|name| CommandKind {
+            handler: self.clone(),
+            name: name.clone(),
+            kind: format!("{}.{name}", CommandPayload::KIND),
+            description: format!(
+                "Runs the program {name} with the payload on its standard input; its standard \
+                 output is the result."
+            ),
+        });
+        kinds
+            .filter(|kind| kind.kind.parse::<KindName>().is_ok())
+            .collect()
+    }
+
+    async fn run_command(
+        &self,
+        name: &str,
+        input: Bytes,
+        context: &JobContext,
+    ) -> Result<JobResult, HandlerError> {
+        let command = self.find(name)?;
+        let most_bytes = command
+            .output_bytes
+            .map_or(self.result_bytes, |bytes| bytes.min(self.result_bytes));
+        let process = Process::start(command, context.job())
+            .map_err(|error| HandlerError::retry(format!("{name} cannot be started: {error}")))?;
+        let ended = process
+            .run(input, most_bytes, self.termination, context)
+            .await
+            .map_err(|error| unfinished(name, error))?;
+        if ended.status.success() {
+            let body = ended.output.finish().await?;
+            return Ok(JobResult::new(command.content_type.clone(), body));
+        }
+        let (how, details) = ending(ended.status);
+        let mut message = format!("{name} {how}");
+        if !ended.last_words.is_empty() {
+            message = format!("{message}: {}", ended.last_words);
+        }
+        Err(HandlerError::retry(message).with_details(details))
+    }
+
     fn find(&self, name: &str) -> Result<&CommandSettings, HandlerError> {
         self.commands.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.commands.keys().map(String::as_str).collect();
@@ -68,32 +113,42 @@ impl Handler for CommandHandler {
 
     async fn run(
         &self,
-        CommandPayload {
-            command: name,
-            input,
-        }: CommandPayload,
+        payload: CommandPayload,
         context: &JobContext,
     ) -> Result<JobResult, HandlerError> {
-        let command = self.find(&name)?;
-        let most_bytes = command
-            .output_bytes
-            .map_or(self.result_bytes, |bytes| bytes.min(self.result_bytes));
-        let process = Process::start(command, context.job())
-            .map_err(|error| HandlerError::retry(format!("{name} cannot be started: {error}")))?;
-        let ended = process
-            .run(input_bytes(input), most_bytes, self.termination, context)
+        let input = input_bytes(payload.input);
+        self.run_command(&payload.command, input.into(), context)
             .await
-            .map_err(|error| unfinished(&name, error))?;
-        if ended.status.success() {
-            let body = ended.output.finish().await?;
-            return Ok(JobResult::new(command.content_type.clone(), body));
-        }
-        let (how, details) = ending(ended.status);
-        let mut message = format!("{name} {how}");
-        if !ended.last_words.is_empty() {
-            message = format!("{message}: {}", ended.last_words);
-        }
-        Err(HandlerError::retry(message).with_details(details))
+    }
+}
+
+/// One of the programs as a kind of its own, `command.NAME`: the payload is what it reads.
+pub struct CommandKind {
+    handler: CommandHandler,
+    name: String,
+    kind: String,
+    description: String,
+}
+
+impl BytesHandler for CommandKind {
+    type Output = JobResult;
+
+    fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    async fn run(
+        &self,
+        payload: RawPayload,
+        context: &JobContext,
+    ) -> Result<JobResult, HandlerError> {
+        self.handler
+            .run_command(&self.name, payload.bytes, context)
+            .await
     }
 }
 

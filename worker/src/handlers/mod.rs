@@ -28,8 +28,13 @@ pub enum BuiltinError {
 /// # Errors
 /// Where the client of `http` jobs cannot be set up.
 pub fn builtin(settings: &Settings) -> Result<Registry, BuiltinError> {
-    Ok(Registry::new()
-        .register(CommandHandler::new(settings))?
+    let command = CommandHandler::new(settings);
+    let mut registry = Registry::new();
+    for kind in command.kinds() {
+        registry = registry.register_bytes(kind)?;
+    }
+    Ok(registry
+        .register(command)?
         .register(HttpHandler::new(settings)?)?
         .register(SleepHandler)?)
 }
@@ -42,8 +47,9 @@ mod tests {
 
     #[test]
     fn every_built_in_kind_is_registered() {
-        let registry = builtin(&load_from("").unwrap()).unwrap();
+        let settings = "[commands.wc]\nprogram = '/usr/bin/wc'\n[commands.'W C']\nprogram = '/x'";
+        let registry = builtin(&load_from(settings).unwrap()).unwrap();
         let kinds: Vec<String> = registry.kinds().iter().map(ToString::to_string).collect();
-        assert_eq!(kinds, ["command", "http", "sleep"]);
+        assert_eq!(kinds, ["command", "command.wc", "http", "sleep"]);
     }
 }

@@ -48,10 +48,10 @@ pub(crate) async fn post(
         if let Some(key) = key {
             reading.remember(&key, &body.bytes, &mut jobs);
         }
-        storing::all_or_none(&api, &caller.tenant, jobs).await?
+        storing::all_or_none(&api, &request, &caller.tenant, jobs).await?
     } else {
         refuse_key(key.as_ref())?;
-        storing::each(&api, reading.jobs(&batch.submissions).await).await?
+        storing::each(&api, &request, reading.jobs(&batch.submissions).await).await?
     };
     drop(body);
     outcomes.answer(&request)

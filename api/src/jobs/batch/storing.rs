@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use actix_web::{ResponseError, http::StatusCode};
+use actix_web::{HttpRequest, ResponseError, http::StatusCode};
 use coatcheck_shared::job::{Inserted, Job, JobId, NewJob, QueueName, Tenant};
 use futures::{StreamExt, future::join_all, stream};
 
@@ -29,12 +29,14 @@ const READ_AT_ONCE: usize = 4;
 /// Where nothing was stored and the fault was ours.
 pub(super) async fn each(
     api: &Api,
+    request: &HttpRequest,
     new: Vec<Result<NewJob, Problem>>,
 ) -> Result<Outcomes, Problem> {
     api.intake.make_queues(new.iter().flatten()).await?;
     let outcomes = join_all(new.into_iter().map(|new| async move {
         let new = new?;
         let job = described(&new);
+        api.quotas.admit(request, &new.tenant, 1).await?;
         api.depths.admit(&new.queue, 1).await?;
         match api.intake.accept(new).await? {
             Inserted::Stored { .. } => Ok(job),
@@ -57,6 +59,7 @@ pub(super) async fn each(
 /// Whether a submission was not stored though nothing is wrong with it.
 fn is_our_fault(outcome: &Outcome) -> bool {
     let faults = [
+        StatusCode::TOO_MANY_REQUESTS,
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
@@ -71,9 +74,12 @@ fn is_our_fault(outcome: &Outcome) -> bool {
 /// What keeps the first of them from being stored.
 pub(super) async fn all_or_none(
     api: &Api,
+    request: &HttpRequest,
     tenant: &Tenant,
     new: Vec<NewJob>,
 ) -> Result<Outcomes, Problem> {
+    let jobs = new.len() as u64;
+    api.quotas.admit(request, tenant, jobs).await?;
     for (queue, jobs) in by_queue(&new) {
         api.depths.admit(queue, jobs).await?;
     }

@@ -183,6 +183,7 @@ pub(super) async fn expired_jobs_are_forgotten_with_all_that_is_theirs(fixture: 
     let line = LogLine {
         job: first.id,
         attempt: 2,
+        started_at: now(),
         sequence: 0,
         logged_at: now(),
         text: "a line".to_owned(),
@@ -309,4 +310,26 @@ pub(super) async fn foreign_kinds_are_told(fixture: &Fixture) {
     assert_eq!(hints.len(), 1);
     assert_eq!(hints[0].id, foreign);
     assert_eq!(hints[0].lane.priority, Priority::High);
+}
+
+pub(super) async fn unfinished_jobs_of_a_tenant_are_counted(fixture: &Fixture) {
+    let lease = fixture.lease().await;
+    for _ in 0..3 {
+        fixture.insert(new_job()).await;
+    }
+    let running = fixture.running(lease).await;
+    fixture
+        .insert(NewJob {
+            tenant: "another".parse().unwrap(),
+            ..new_job()
+        })
+        .await;
+    let count = async |limit| {
+        let counted = fixture.store.count_unfinished(&tenant(), limit).await;
+        counted.unwrap()
+    };
+    assert_eq!((count(100).await, count(2).await), (4, 2));
+    let result = JobResult::new("a/b", "");
+    fixture.finish(&running, Outcome::Succeeded(result)).await;
+    assert_eq!(count(100).await, 3);
 }

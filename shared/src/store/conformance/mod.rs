@@ -109,6 +109,7 @@ stores_conform! {
         expired_jobs_are_forgotten_with_all_that_is_theirs
         lanes_and_their_oldest_jobs_are_found
         foreign_kinds_are_told
+        unfinished_jobs_of_a_tenant_are_counted
     }
     reading {
         pages_follow_one_another_newest_first

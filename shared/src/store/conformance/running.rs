@@ -357,9 +357,11 @@ pub(super) async fn progress_is_the_newest_attempts(fixture: &Fixture) {
 
 pub(super) async fn logs_are_kept_in_order_and_once(fixture: &Fixture) {
     let id = fixture.insert(new_job()).await;
-    let line = |attempt, sequence| LogLine {
+    let begin = now();
+    let line = |attempt: u32, sequence| LogLine {
         job: id,
         attempt,
+        started_at: begin.after(Duration::from_secs(attempt.into())),
         sequence,
         logged_at: now(),
         text: format!("line {attempt}.{sequence}"),
@@ -379,6 +381,17 @@ pub(super) async fn logs_are_kept_in_order_and_once(fixture: &Fixture) {
     assert_eq!(read(0, 10).await, ["line 1.0", "line 1.1", "line 2.0"]);
     assert_eq!(read(1, 1).await, ["line 1.1"]);
     assert!(read(3, 10).await.is_empty());
+    let under_a_number_handed_back = LogLine {
+        started_at: begin.after(Duration::from_secs(3)),
+        text: "line of the next under 2".to_owned(),
+        ..line(2, 0)
+    };
+    fixture
+        .store
+        .append_logs(&[under_a_number_handed_back])
+        .await
+        .unwrap();
+    assert_eq!(read(2, 10).await, ["line 2.0", "line of the next under 2"]);
     let unknown = JobId::generate(&SystemClock);
     let lines = fixture.store.logs(&tenant(), unknown, 0, 10).await.unwrap();
     assert_eq!(lines, None);

@@ -200,9 +200,9 @@ impl RunStore for PostgresStore {
     async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError> {
         self.within("append_logs", || async move {
             sqlx::query(
-                "INSERT INTO logs (job_id, attempt, sequence, logged_at, line) \
+                "INSERT INTO logs (job_id, attempt, sequence, logged_at, line, started_at) \
                  SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], \
-                 $4::timestamptz[], $5::text[]) ON CONFLICT DO NOTHING",
+                 $4::timestamptz[], $5::text[], $6::timestamptz[]) ON CONFLICT DO NOTHING",
             )
             .bind(
                 lines
@@ -229,6 +229,7 @@ impl RunStore for PostgresStore {
                     .map(|line| line.text.as_str())
                     .collect::<Vec<_>>(),
             )
+            .bind(lines.iter().map(|line| line.started_at).collect::<Vec<_>>())
             .execute(&self.writer)
             .await?;
             Ok(())

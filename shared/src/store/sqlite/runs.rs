@@ -176,14 +176,15 @@ impl RunStore for SqliteStore {
             let mut transaction = self.begin().await?;
             for line in lines {
                 sqlx::query(
-                    "INSERT INTO logs (job_id, attempt, sequence, logged_at, line) \
-                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                    "INSERT INTO logs (job_id, attempt, sequence, logged_at, line, started_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
                 )
                 .bind(line.job.as_uuid())
                 .bind(to_integer(line.attempt))
                 .bind(to_integer(line.sequence))
                 .bind(line.logged_at)
                 .bind(line.text.as_str())
+                .bind(line.started_at)
                 .execute(&mut *transaction)
                 .await?;
             }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use coatcheck_shared::{job::ClaimedJob, settings::CommandSettings};
 use nix::{
     sys::signal::{Signal, killpg},
@@ -136,7 +137,7 @@ impl Process {
     /// Feeds and reads the program until it has ended, or the job is told to stop.
     pub(super) async fn run(
         mut self,
-        input: Vec<u8>,
+        input: Bytes,
         most_bytes: usize,
         termination: Duration,
         context: &JobContext,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{handler, output, rehearsal, run, shell, text_of};
 use crate::{
     context::{Rehearsal, Said},
-    handler::Then,
+    handler::{BytesHandler, RawPayload, Then},
     handlers::command::CommandHandler,
 };
 
@@ -170,4 +170,19 @@ async fn a_program_that_is_not_there_says_so_without_its_path() {
     let error = run(&gone, Value::Null).await.unwrap_err().to_string();
     assert!(error.starts_with("x cannot be started"), "{error}");
     assert!(!error.contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_a_kind_reads_the_payload_byte_for_byte() {
+    let handler = shell("cat");
+    let kind = handler.kinds().pop().unwrap();
+    assert_eq!(kind.kind(), "command.x");
+    let bytes: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+    let payload = RawPayload {
+        media_type: "image/png".to_owned(),
+        bytes: bytes.clone().into(),
+    };
+    let rehearsal = Rehearsal::of_bytes(&kind, payload).unwrap();
+    let result = rehearsal.run_bytes(&kind).await.unwrap();
+    assert_eq!(result.body.inline().unwrap().as_ref(), bytes);
 }

@@ -1,0 +1,203 @@
+//! How many of something there are, as far as this process knows: looked up every second at most
+//! and counted on in between, so that no submission asks.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use tokio::{task::JoinHandle, time::timeout};
+
+/// How old the last look may be while there is room.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+
+/// How old it may be where it stands against a submission.
+const REFRESH_FULL: Duration = Duration::from_millis(100);
+
+/// How long a submission waits for a look; it goes on running.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many names are followed.
+const MOST_NAMES: usize = 10_000;
+
+/// What a look found, and for how long it holds in any case; none where it could not look.
+pub(crate) type Found = Option<(u64, Duration)>;
+
+/// Looks.
+type Source<Name> = Box<dyn Fn(Name) -> BoxFuture<'static, Found> + Send + Sync>;
+
+/// The counts under all names.
+pub(crate) struct Estimates<Name> {
+    source: Source<Name>,
+    most: u64,
+    counts: Mutex<HashMap<Name, Arc<Count>>>,
+}
+
+/// The count under one name.
+#[derive(Default)]
+struct Count(Mutex<Estimate>);
+
+#[derive(Default)]
+struct Estimate {
+    /// What the last look found.
+    found: u64,
+    /// What was let in since it began.
+    added: u64,
+    looked_at: Option<Instant>,
+    /// Not to be looked up again before then, however full it seems.
+    holds_until: Option<Instant>,
+    is_looking: bool,
+}
+
+impl<Name: Clone + Eq + Hash> Estimates<Name> {
+    /// Counts that may be as large as this, and where they are looked up.
+    pub(crate) fn new<Look>(most: u64, look: impl Fn(Name) -> Look + Send + Sync + 'static) -> Self
+    where
+        Look: Future<Output = Found> + Send + 'static,
+    {
+        Self {
+            source: Box::new(move |name| Box::pin(look(name))),
+            most,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts more in. Gives how many there are then.
+    ///
+    /// # Errors
+    /// How many there are, where these are too many.
+    pub(crate) async fn admit(&self, name: &Name, more: u64) -> Result<u64, u64> {
+        let count = self.of(name);
+        let is_first = count.lock().looked_at.is_none();
+        let look = self.look(name, &count, REFRESH_EVERY);
+        if is_first {
+            await_look(look).await;
+        }
+        if let Some(now) = count.add(more, self.most) {
+            return Ok(now);
+        }
+        await_look(self.look(name, &count, REFRESH_FULL)).await;
+        let added = count.add(more, self.most);
+        added.ok_or_else(|| count.lock().known())
+    }
+
+    /// About how many there are.
+    pub(crate) fn about(&self, name: &Name) -> u64 {
+        let count = self.of(name);
+        self.look(name, &count, REFRESH_EVERY);
+        count.lock().known()
+    }
+
+    fn of(&self, name: &Name) -> Arc<Count> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get(name) {
+            return count.clone();
+        }
+        if counts.len() >= MOST_NAMES {
+            counts.clear();
+        }
+        counts.entry(name.clone()).or_default().clone()
+    }
+
+    /// Looks where the last look is older than that and nobody else is looking.
+    fn look(&self, name: &Name, count: &Arc<Count>, oldest: Duration) -> Option<JoinHandle<()>> {
+        let counted = count.lock().begin_look(oldest)?;
+        let (look, count) = ((self.source)(name.clone()), count.clone());
+        Some(tokio::spawn(async move {
+            let found = look.await;
+            count.lock().end_look(found, counted);
+        }))
+    }
+}
+
+impl Count {
+    fn lock(&self) -> MutexGuard<'_, Estimate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts more in, where they fit; how many there are then.
+    fn add(&self, more: u64, most: u64) -> Option<u64> {
+        let mut estimate = self.lock();
+        let fits = estimate.known() + more <= most;
+        fits.then(|| {
+            estimate.added += more;
+            estimate.known()
+        })
+    }
+}
+
+impl Estimate {
+    fn known(&self) -> u64 {
+        self.found + self.added
+    }
+
+    /// What had been let in when the look began; none where there is to be none.
+    fn begin_look(&mut self, oldest: Duration) -> Option<u64> {
+        let is_fresh = self.looked_at.is_some_and(|at| at.elapsed() < oldest);
+        let holds = self.holds_until.is_some_and(|until| Instant::now() < until);
+        if self.is_looking || is_fresh || holds {
+            return None;
+        }
+        self.is_looking = true;
+        Some(self.added)
+    }
+
+    /// What was let in before the look is in what it found.
+    fn end_look(&mut self, found: Found, counted: u64) {
+        self.is_looking = false;
+        self.looked_at = Some(Instant::now());
+        self.holds_until = None;
+        if let Some((found, holds)) = found {
+            self.found = found;
+            self.added = self.added.saturating_sub(counted);
+            self.holds_until = Some(Instant::now() + holds);
+        }
+    }
+}
+
+async fn await_look(look: Option<JoinHandle<()>>) {
+    if let Some(look) = look {
+        // Late or lost: what is known already has to do.
+        let _ = timeout(PATIENCE, look).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_in_during_a_look_is_counted_on_top_of_what_it_found() {
+        let count = Count::default();
+        assert_eq!(count.add(3, 5), Some(3));
+        let counted = count.lock().begin_look(REFRESH_EVERY).unwrap();
+        assert_eq!(
+            count.lock().begin_look(REFRESH_EVERY),
+            None,
+            "one at a time"
+        );
+        assert_eq!(count.add(2, 5), Some(5));
+        assert_eq!(count.add(1, 5), None);
+        count.lock().end_look(Some((1, Duration::ZERO)), counted);
+        assert_eq!(count.lock().known(), 3);
+        assert_eq!(count.lock().begin_look(REFRESH_EVERY), None, "it is fresh");
+        assert!(count.lock().begin_look(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_look_that_fails_changes_nothing_and_one_that_holds_is_not_repeated() {
+        let count = Count::default();
+        assert_eq!(count.add(3, 5), Some(3));
+        let counted = count.lock().begin_look(REFRESH_EVERY).unwrap();
+        count.lock().end_look(None, counted);
+        assert_eq!(count.lock().known(), 3);
+        let counted = count.lock().begin_look(Duration::ZERO).unwrap();
+        let holds = Duration::from_secs(10);
+        count.lock().end_look(Some((4, holds)), counted);
+        assert_eq!(count.lock().known(), 4);
+        assert_eq!(count.lock().begin_look(Duration::ZERO), None);
+    }
+}

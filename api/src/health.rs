@@ -7,6 +7,7 @@ use actix_web::{
     http::{StatusCode, header},
     web::Data,
 };
+use coatcheck_shared::api_key::Scope;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     api::Api,
-    caller::Caller,
+    caller::{Caller, insufficient},
     openapi::{Operation, Reply, Tag},
     problem::{Problem, ProblemType},
     queues,
@@ -89,9 +90,14 @@ pub(crate) async fn ready(api: Data<Api>) -> Answer {
     reply::json(StatusCode::OK, &Health { status })
 }
 
-/// The metrics, as Prometheus reads them. They name kinds and queues, so they are not open. With the
+/// The metrics, as Prometheus reads them. They name the kinds and queues of all tenants, so they are
+/// the operator's. With the
 /// database away they are there all the same, without the figures of the queues.
-pub(crate) async fn metrics(_: Caller, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn metrics(caller: Caller, api: Data<Api>) -> Result<HttpResponse, Problem> {
+    if !caller.is_operator() {
+        let detail = "The metrics are about all tenants: they need a key of `default`.";
+        return Err(insufficient(Scope::Admin, detail.to_owned()));
+    }
     let queues = queues::metrics::render(&api).await.unwrap_or_else(|error| {
         tracing::debug!(%error, "the queues' figures are missing from the metrics");
         String::new()

@@ -88,7 +88,7 @@ impl Document {
         let Some((method, target)) = exchange.request else {
             return self.check_elsewhere(exchange);
         };
-        let path = target.split('?').next().unwrap_or_default();
+        let path = path_of(target);
         let Some(template) = self.template_of(path) else {
             return self.check_elsewhere(exchange);
         };
@@ -267,6 +267,15 @@ fn events_of(stream: &str) -> Vec<Value> {
         .filter(|event| event.contains_key("data"))
         .map(Value::Object)
         .collect()
+}
+
+/// The path of a target, which may be a whole URL (RFC 9112 §3.2.2).
+fn path_of(target: &str) -> &str {
+    let target = target.split('?').next().unwrap_or_default();
+    match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
+        None => target,
+    }
 }
 
 /// A JSON pointer as the fragment of a URL, which has no braces.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::Api,
     caller::Caller,
-    openapi::{Operation, Parameter, Reply, Tag, example, field, parameter},
+    openapi::{Operation, Parameter, Reply, Tag, example, field},
     problem::{Problem, ProblemType},
     query::{self, Query},
     range::Asked,

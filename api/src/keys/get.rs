@@ -6,7 +6,7 @@ use super::view::KeyView;
 use crate::{
     api::Api,
     caller::Caller,
-    openapi::{Operation, Reply, Tag, field, parameter},
+    openapi::{Operation, Reply, Tag, field},
     problem::ProblemType,
     reply::{self, Answer},
 };

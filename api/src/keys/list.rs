@@ -9,7 +9,7 @@ use super::view::KeyView;
 use crate::{
     api::Api,
     caller::Caller,
-    openapi::{Operation, Reply, Tag, field, parameter},
+    openapi::{Operation, Reply, Tag, field},
     problem::ProblemType,
     query::Query,
     reply::{self, Answer},

@@ -11,7 +11,7 @@ use crate::{
     api::Api,
     body::JSON,
     caller::Caller,
-    openapi::{Operation, Reply, Tag, field, parameter},
+    openapi::{Operation, Reply, Tag, field},
     reply::{self, Answer},
 };
 

@@ -50,6 +50,7 @@ use self::{
 };
 use crate::{
     api::Api,
+    exchange::HEALTH,
     jobs::submission,
     precondition,
     problem::ProblemType,
@@ -272,6 +273,12 @@ fn problems_of(endpoint: &Endpoint, operation: &Operation) -> Vec<ProblemType> {
     all.extend(problems::EVERYWHERE);
     if endpoint.scope.is_some() {
         all.extend(problems::CLOSED);
+        if endpoint.method != "GET" {
+            all.push(ProblemType::CrossOrigin);
+        }
+    }
+    if !HEALTH.contains(&endpoint.path) {
+        all.push(ProblemType::Overloaded);
     }
     let has_query = |parameter: &Parameter| parameter.place == Place::Query;
     if operation.parameters.iter().any(has_query) {

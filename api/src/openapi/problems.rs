@@ -15,11 +15,13 @@ use super::{
 use crate::problem::{FieldError, MEDIA_TYPE, Problem, ProblemType};
 
 /// What any endpoint may answer.
-pub(super) const EVERYWHERE: [ProblemType; 4] = [
+pub(super) const EVERYWHERE: [ProblemType; 6] = [
     ProblemType::MalformedRequest,
     ProblemType::UriTooLong,
     ProblemType::HeadersTooLarge,
     ProblemType::Internal,
+    ProblemType::CodingNotImplemented,
+    ProblemType::VersionNotSupported,
 ];
 
 /// What any endpoint may answer that needs a credential.
@@ -31,12 +33,10 @@ pub(super) const CLOSED: [ProblemType; 4] = [
 ];
 
 /// What is answered to what is no operation: by any path, and by those that are none.
-pub(super) const ELSEWHERE: [ProblemType; 5] = [
+pub(super) const ELSEWHERE: [ProblemType; 3] = [
     ProblemType::RouteNotFound,
     ProblemType::MethodNotAllowed,
     ProblemType::MethodNotImplemented,
-    ProblemType::CodingNotImplemented,
-    ProblemType::VersionNotSupported,
 ];
 
 /// The name of the schema of every problem.

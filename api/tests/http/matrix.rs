@@ -62,7 +62,7 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/keys/{id}", "", 200, 404),
     row("GET", "/livez", "", 200, 200),
     row("GET", "/readyz", "", 200, 200),
-    row("GET", "/metrics", "", 200, 200),
+    row("GET", "/metrics", "", 403, 403),
     row("GET", "/problems/{name}", "", 200, 200),
     row("GET", "/openapi.json", "", 200, 200),
     row("GET", "/docs", "", 200, 200),

@@ -16,7 +16,8 @@ COPY tests/model/Cargo.toml tests/model/
 COPY worker/Cargo.toml worker/
 COPY xtask/Cargo.toml xtask/
 RUN for stand_in in api/src/lib.rs shared/src/lib.rs worker/src/lib.rs tests/harness/lib.rs \
-        tests/model/lib.rs cli/src/main.rs xtask/src/main.rs tests/end_to_end/main.rs; do \
+        tests/model/lib.rs cli/src/main.rs xtask/src/main.rs tests/end_to_end/main.rs \
+        tests/faults/main.rs; do \
         mkdir -p "$(dirname "$stand_in")" && echo 'fn main() {}' > "$stand_in"; \
     done \
     && cargo build --release --locked

@@ -17,7 +17,7 @@ COPY worker/Cargo.toml worker/
 COPY xtask/Cargo.toml xtask/
 RUN for stand_in in api/src/lib.rs shared/src/lib.rs worker/src/lib.rs tests/harness/lib.rs \
         tests/model/lib.rs cli/src/main.rs xtask/src/main.rs tests/end_to_end/main.rs \
-        tests/faults/main.rs; do \
+        tests/faults/main.rs shared/benches/way_of_a_job.rs; do \
         mkdir -p "$(dirname "$stand_in")" && echo 'fn main() {}' > "$stand_in"; \
     done \
     && cargo build --release --locked

@@ -89,15 +89,20 @@ impl Document {
             return self.check_elsewhere(exchange);
         };
         let path = path_of(target);
+        if method == "OPTIONS" && exchange.status == 204 {
+            // The server as a whole allows nothing in particular (RFC 9110 §9.3.7).
+            return if path == "*" {
+                Ok(())
+            } else {
+                require_field(exchange, "Allow")
+            };
+        }
         let Some(template) = self.template_of(path) else {
             return self.check_elsewhere(exchange);
         };
         let is_head = method == "HEAD";
         let name = if is_head { "GET" } else { method };
         let operation = ["paths", template, &name.to_lowercase()];
-        if method == "OPTIONS" && exchange.status == 204 {
-            return require_field(exchange, "Allow");
-        }
         if self.find(&operation).is_none() {
             return self.check_elsewhere(exchange);
         }

@@ -144,6 +144,8 @@ impl Connection {
     fn answered_request(&mut self) -> Option<(String, String)> {
         let sent = std::mem::take(&mut self.sent);
         let text = String::from_utf8_lossy(&sent);
+        // Empty lines before a request are none of it (RFC 9112 §2.2).
+        let text = text.trim_start_matches("\r\n");
         let (head, rest) = text.split_once("\r\n\r\n")?;
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;

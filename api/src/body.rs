@@ -1,4 +1,4 @@
-//! Taking a JSON body in: its media type and coding, its size, the time it takes.
+//! Taking a body in: its media type and coding, its size, the time it takes.
 
 use std::{
     rc::Rc,

@@ -24,6 +24,7 @@ use futures::{
 
 use crate::{
     api::Api,
+    cors,
     credentials::{self, Shown},
     problem::{Problem, ProblemType},
     routes,
@@ -161,6 +162,14 @@ struct Visit {
 impl Visit {
     /// Lets a known caller in, who is not too fast and has the scope.
     fn enter(&self, caller: Caller) -> Result<Caller, Problem> {
+        let (method, headers) = (self.request.method(), self.request.headers());
+        if caller.key.is_none() && cors::is_strangers(self.api.cors.as_ref(), method, headers) {
+            return Err(Problem::new(
+                ProblemType::CrossOrigin,
+                "The page that asks for this is not of this server, and cors.origins does not \
+                 name its origin.",
+            ));
+        }
         let identity = (caller.key.as_ref().map(|key| key.id), &caller.tenant);
         self.api.rate_limits.admit(&self.request, &identity)?;
         caller.require(self.needed)

@@ -49,6 +49,11 @@ impl Cors {
         })
     }
 
+    /// Whether pages of an origin may call.
+    fn lets(&self, origin: &HeaderValue) -> bool {
+        self.origins.is_empty() || self.origins.contains(origin)
+    }
+
     /// Adds to an answer what the browser of a page that asked wants to see.
     pub(crate) fn write(&self, method: &Method, request: &HeaderMap, answer: &mut HeaderMap) {
         let asks_beforehand = *method == Method::OPTIONS
@@ -62,7 +67,7 @@ impl Cors {
         };
         let allowed = if is_for_all {
             HeaderValue::from_static("*")
-        } else if self.origins.contains(origin) {
+        } else if self.lets(origin) {
             origin.clone()
         } else {
             return;
@@ -78,4 +83,23 @@ impl Cors {
         answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
         answer.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
     }
+}
+
+/// Whether a page of another origin, which no setting lets call, asks for something to be done.
+/// A browser asks nobody before it sends a simple request (the Fetch standard's "CORS-safelisted"
+/// ones), and where callers show no key it is let in for being near.
+pub(crate) fn is_strangers(cors: Option<&Cors>, method: &Method, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return false;
+    };
+    let is_own = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"))
+        .is_some_and(|(_, authority)| {
+            headers
+                .get(header::HOST)
+                .is_some_and(|host| host == authority)
+        });
+    !method.is_safe() && !is_own && !cors.is_some_and(|cors| cors.lets(origin))
 }

@@ -1,5 +1,5 @@
-//! How many of something there are, as far as this process knows: looked up every second at most
-//! and counted on in between, so that no submission asks.
+//! How many of something there are, as far as this process knows: looked up once a second, more
+//! often only where it stands against a submission, and counted on in between.
 
 use std::{
     collections::HashMap,

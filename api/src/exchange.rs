@@ -30,6 +30,9 @@ use crate::{
 /// How soon a client should try again where there are too many connections, in seconds.
 const TOO_MANY_RETRY_S: u64 = 5;
 
+/// Whoever asks whether the server lives is told so, however full it is.
+pub(crate) const HEALTH: [&str; 2] = ["/livez", "/readyz"];
+
 /// The middleware.
 pub(crate) async fn exchange(
     request: ServiceRequest,
@@ -67,8 +70,7 @@ fn refusal(request: &ServiceRequest) -> Option<Problem> {
     if let Some(refusal) = connection.next_request() {
         return Some(refusal.into_problem());
     }
-    // Whoever asks whether the server lives is told so, however full it is.
-    let asks_for_health = matches!(request.path(), "/livez" | "/readyz");
+    let asks_for_health = HEALTH.contains(&request.path());
     (connection.is_too_many() && !asks_for_health).then(|| {
         Problem::new(
             ProblemType::Overloaded,

@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// The longest duration that a field takes: ten years.
-const LONGEST_S: u64 = 10 * 365 * 86_400;
+pub(crate) const LONGEST_S: u64 = 10 * 365 * 86_400;
 
 /// The bounds of `metadata`.
-const MOST_METADATA: usize = 64;
-const LONGEST_METADATA_KEY: usize = 64;
-const LONGEST_METADATA_VALUE: usize = 1_024;
+pub(crate) const MOST_METADATA: usize = 64;
+pub(crate) const LONGEST_METADATA_KEY: usize = 64;
+pub(crate) const LONGEST_METADATA_VALUE: usize = 1_024;
 
 /// The fields of a body that have not been read yet, and what was wrong with those that have.
 #[derive(Debug)]

@@ -5,11 +5,29 @@ use actix_web::{
     http::header::{self, HeaderName, HeaderValue},
 };
 use coatcheck_shared::{job::Idempotency, timestamp::Timestamp};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::problem::{Problem, ProblemType};
+use crate::{
+    openapi::Parameter,
+    problem::{Problem, ProblemType},
+};
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The field, described.
+pub(crate) const PARAMETER: Parameter = Parameter::head(
+    "Idempotency-Key",
+    "With it, a request that is repeated is one request (IETF draft). 1 to 255 visible ASCII \
+     characters, in double quotes or without any.",
+    || {
+        json!({
+            "type": "string",
+            "pattern": r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-\[\]-~]{1,255})$"#,
+            "examples": ["\"order-4711\""],
+        })
+    },
+);
 
 /// The field of an answer that repeats what came of an earlier request.
 pub(crate) static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

@@ -19,6 +19,7 @@ mod jobs;
 mod key_ring;
 mod keys;
 mod kinds;
+mod openapi;
 mod precondition;
 mod prefer;
 mod problem;
@@ -36,5 +37,6 @@ mod strict_json;
 mod trace_context;
 mod waiters;
 
+pub use openapi::document;
 pub use routes::{Endpoint, endpoints};
 pub use server::{ServeError, Server};

@@ -62,12 +62,10 @@ pub(crate) struct Policy {
     pub(crate) until: Duration,
 }
 
-/// What an answer says of its caller's limits. It waits among the request's extensions.
+/// What an answer says of its caller's limits, of each once. It waits among the request's
+/// extensions.
 #[derive(Default)]
-pub(crate) struct RateLimitFields {
-    policies: String,
-    states: String,
-}
+pub(crate) struct RateLimitFields(Vec<Policy>);
 
 /// Has the answer to a request tell of a limit.
 pub(crate) fn say(request: &HttpRequest, policy: Policy) {
@@ -76,7 +74,7 @@ pub(crate) fn say(request: &HttpRequest, policy: Policy) {
         extensions.insert(RateLimitFields::default());
     }
     if let Some(fields) = extensions.get_mut::<RateLimitFields>() {
-        fields.add(&policy);
+        fields.add(policy);
     }
 }
 
@@ -182,27 +180,30 @@ impl RateLimitFields {
 
     /// Puts them among the header fields of the answer.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        for (name, value) in [
-            (&RATE_LIMIT_POLICY, self.policies),
-            (&RATE_LIMIT, self.states),
-        ] {
+        let policies = self.list(|policy| format!("\"{}\";{}", policy.name, policy.allowance));
+        let states = self.list(|policy| {
+            let (left, until) = (policy.left, policy.until.as_secs());
+            format!("\"{}\";r={left};t={until}", policy.name)
+        });
+        for (name, value) in [(&RATE_LIMIT_POLICY, policies), (&RATE_LIMIT, states)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name.clone(), value);
             }
         }
     }
 
-    fn add(&mut self, policy: &Policy) {
-        let Policy {
-            name,
-            allowance,
-            left,
-            until,
-        } = policy;
-        let separator = if self.states.is_empty() { "" } else { ", " };
-        let until = until.as_secs();
-        self.policies += &format!("{separator}\"{name}\";{allowance}");
-        self.states += &format!("{separator}\"{name}\";r={left};t={until}");
+    fn list(&self, item: impl Fn(&Policy) -> String) -> String {
+        let items: Vec<String> = self.0.iter().map(item).collect();
+        items.join(", ")
+    }
+
+    /// The jobs of a batch each tell of the same limit: the last one knows how it stands.
+    fn add(&mut self, policy: Policy) {
+        let before = self.0.iter_mut().find(|each| each.name == policy.name);
+        match before {
+            Some(before) => *before = policy,
+            None => self.0.push(policy),
+        }
     }
 }
 

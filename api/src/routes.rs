@@ -10,6 +10,7 @@ use coatcheck_shared::api_key::Scope;
 
 use crate::{
     health, jobs, keys, kinds,
+    openapi::{self, Operation},
     problem::{self, Problem, ProblemType},
     queues,
     reply::Answer,
@@ -21,39 +22,42 @@ const READ: Option<Scope> = Some(Scope::Read);
 const CANCEL: Option<Scope> = Some(Scope::Cancel);
 const ADMIN: Option<Scope> = Some(Scope::Admin);
 
-/// Every route, and the scope that each of its methods needs.
+/// Every route, with the scope that each of its methods needs and what it says of itself.
 fn table() -> Vec<Route> {
     vec![
         at("/v1/jobs")
-            .get(READ, jobs::list::get)
-            .post(SUBMIT, jobs::submit::post)
-            .delete(CANCEL, jobs::bulk::delete),
+            .get(READ, jobs::list::get, jobs::list::describe)
+            .post(SUBMIT, jobs::submit::post, jobs::submit::describe)
+            .delete(CANCEL, jobs::bulk::delete, jobs::bulk::describe_delete),
         // Before `{id}`, which would take their names for ids.
-        at("/v1/jobs/batch").post(SUBMIT, jobs::batch::post),
-        at("/v1/jobs/cancel").post(CANCEL, jobs::bulk::cancel),
-        at("/v1/jobs/retry").post(SUBMIT, jobs::bulk::retry),
+        at("/v1/jobs/batch").post(SUBMIT, jobs::batch::post, jobs::batch::describe),
+        at("/v1/jobs/cancel").post(CANCEL, jobs::bulk::cancel, jobs::bulk::describe_cancel),
+        at("/v1/jobs/retry").post(SUBMIT, jobs::bulk::retry, jobs::bulk::describe_retry),
         at("/v1/jobs/{id}")
-            .get(READ, jobs::get::get)
-            .delete(CANCEL, jobs::delete::delete),
-        at("/v1/jobs/{id}/result").get(READ, jobs::result::get),
-        at("/v1/jobs/{id}/cancel").post(CANCEL, jobs::cancel::post),
-        at("/v1/jobs/{id}/retry").post(SUBMIT, jobs::retry::post),
-        at("/v1/jobs/{id}/attempts").get(READ, jobs::attempts::get),
-        at("/v1/jobs/{id}/events").get(READ, jobs::events::get),
-        at("/v1/jobs/{id}/logs").get(READ, jobs::logs::get),
-        at("/v1/kinds").get(READ, kinds::list::get),
-        at("/v1/queues").get(READ, queues::list::get),
-        at("/v1/queues/{queue}").get(READ, queues::get::get),
+            .get(READ, jobs::get::get, jobs::get::describe)
+            .delete(CANCEL, jobs::delete::delete, jobs::delete::describe),
+        at("/v1/jobs/{id}/result").get(READ, jobs::result::get, jobs::result::describe),
+        at("/v1/jobs/{id}/cancel").post(CANCEL, jobs::cancel::post, jobs::cancel::describe),
+        at("/v1/jobs/{id}/retry").post(SUBMIT, jobs::retry::post, jobs::retry::describe),
+        at("/v1/jobs/{id}/attempts").get(READ, jobs::attempts::get, jobs::attempts::describe),
+        at("/v1/jobs/{id}/events").get(READ, jobs::events::get, jobs::events::describe),
+        at("/v1/jobs/{id}/logs").get(READ, jobs::logs::get, jobs::logs::describe),
+        at("/v1/kinds").get(READ, kinds::list::get, kinds::list::describe),
+        at("/v1/queues").get(READ, queues::list::get, queues::list::describe),
+        at("/v1/queues/{queue}").get(READ, queues::get::get, queues::get::describe),
         at("/v1/keys")
-            .get(ADMIN, keys::list::get)
-            .post(ADMIN, keys::create::post),
+            .get(ADMIN, keys::list::get, keys::list::describe)
+            .post(ADMIN, keys::create::post, keys::create::describe),
         at("/v1/keys/{id}")
-            .get(ADMIN, keys::get::get)
-            .delete(ADMIN, keys::delete::delete),
-        at("/livez").get(OPEN, health::live),
-        at("/readyz").get(OPEN, health::ready),
-        at("/metrics").get(ADMIN, health::metrics),
-        at("/problems/{name}").get(OPEN, problem::page::get),
+            .get(ADMIN, keys::get::get, keys::get::describe)
+            .delete(ADMIN, keys::delete::delete, keys::delete::describe),
+        at("/livez").get(OPEN, health::live, health::describe_live),
+        at("/readyz").get(OPEN, health::ready, health::describe_ready),
+        at("/metrics").get(ADMIN, health::metrics, health::describe_metrics),
+        at("/problems/{name}").get(OPEN, problem::page::get, problem::page::describe),
+        at("/openapi.json").get(OPEN, openapi::get, openapi::describe),
+        at("/docs").get(OPEN, openapi::docs::get, openapi::docs::describe),
+        at("/docs/{file}").get(OPEN, openapi::docs::file, openapi::docs::describe_file),
     ]
 }
 
@@ -78,9 +82,18 @@ pub struct Endpoint {
 
 /// Every endpoint of the API, from the very table that serves them.
 pub fn endpoints() -> Vec<Endpoint> {
+    described()
+        .into_iter()
+        .map(|(endpoint, _)| endpoint)
+        .collect()
+}
+
+/// Every endpoint with what it says of itself.
+pub(crate) fn described() -> Vec<(Endpoint, Operation)> {
     table()
         .into_iter()
-        .flat_map(|route| route.endpoints)
+        .flat_map(|route| route.endpoints.into_iter().zip(route.descriptions))
+        .map(|(endpoint, describe)| (endpoint, describe()))
         .collect()
 }
 
@@ -111,11 +124,16 @@ pub(crate) fn is_about_a_job(request: &HttpRequest) -> bool {
         .is_some_and(|pattern| pattern.0.starts_with("/v1/jobs/{id}"))
 }
 
+/// What makes the description of an endpoint.
+type Describe = fn() -> Operation;
+
 /// A route under construction: all methods of one path are one resource, or 405 would be wrong.
 struct Route {
     path: &'static str,
     resource: Resource,
     endpoints: Vec<Endpoint>,
+    /// One for each endpoint.
+    descriptions: Vec<Describe>,
 }
 
 fn at(path: &'static str) -> Route {
@@ -123,45 +141,63 @@ fn at(path: &'static str) -> Route {
         path,
         resource: web::resource(path).app_data(Pattern(path)),
         endpoints: Vec::new(),
+        descriptions: Vec::new(),
     }
 }
 
 impl Route {
     /// GET, and HEAD with it.
-    fn get<H, Arguments>(self, scope: Option<Scope>, handler: H) -> Self
+    fn get<H, Arguments>(self, scope: Option<Scope>, handler: H, describe: Describe) -> Self
     where
         H: Handler<Arguments>,
         Arguments: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
         let route = web::route().guard(Any(Get()).or(Head())).to(handler);
-        self.with("GET", scope, route)
+        self.with("GET", scope, route, describe)
     }
 
-    fn post<H, Arguments>(self, scope: Option<Scope>, handler: H) -> Self
+    fn post<H, Arguments>(self, scope: Option<Scope>, handler: H, describe: Describe) -> Self
     where
         H: Handler<Arguments>,
         Arguments: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        self.with("POST", scope, web::route().guard(Post()).to(handler))
+        self.with(
+            "POST",
+            scope,
+            web::route().guard(Post()).to(handler),
+            describe,
+        )
     }
 
-    fn delete<H, Arguments>(self, scope: Option<Scope>, handler: H) -> Self
+    fn delete<H, Arguments>(self, scope: Option<Scope>, handler: H, describe: Describe) -> Self
     where
         H: Handler<Arguments>,
         Arguments: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        self.with("DELETE", scope, web::route().guard(Delete()).to(handler))
+        self.with(
+            "DELETE",
+            scope,
+            web::route().guard(Delete()).to(handler),
+            describe,
+        )
     }
 
-    fn with(mut self, method: &'static str, scope: Option<Scope>, route: actix_web::Route) -> Self {
+    fn with(
+        mut self,
+        method: &'static str,
+        scope: Option<Scope>,
+        route: actix_web::Route,
+        describe: Describe,
+    ) -> Self {
         self.endpoints.push(Endpoint {
             method,
             path: self.path,
             scope,
         });
+        self.descriptions.push(describe);
         self.resource = self.resource.route(route);
         self
     }

@@ -41,10 +41,6 @@ const SPARE_CONNECTIONS: usize = 256;
 /// How long a client may take to read the last answer of a connection that we close.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// How long connections go on being accepted after the server was told to go, each for one
-/// answer, so that a request on its way is answered rather than reset.
-const LAST_CALL: Duration = Duration::from_millis(250);
-
 /// How long requests that are being served may take once the server is going.
 const LONGEST_DRAIN_S: u64 = 30;
 
@@ -82,6 +78,7 @@ pub struct Server {
     api: Data<Api>,
     announcements: Announcements,
     backend: Backend,
+    last_call: Duration,
 }
 
 impl Server {
@@ -125,6 +122,7 @@ impl Server {
             api,
             announcements,
             backend,
+            last_call: settings.limits.last_call(),
         })
     }
 
@@ -153,6 +151,7 @@ impl Server {
             shutdown,
             self.api.draining.clone(),
             self.service.handle(),
+            self.last_call,
         ));
         let served = self.service.await;
 
@@ -166,11 +165,17 @@ impl Server {
 }
 
 /// Stops the service when it is told to: first everyone who waits is answered and every connection
-/// is told to end, then no more are accepted.
-async fn stop_when(shutdown: CancellationToken, draining: CancellationToken, handle: ServerHandle) {
+/// is told to end. During the last call more are accepted, each for one answer: a request on its way
+/// is answered rather than reset. Then no more are.
+async fn stop_when(
+    shutdown: CancellationToken,
+    draining: CancellationToken,
+    handle: ServerHandle,
+    last_call: Duration,
+) {
     shutdown.cancelled().await;
     draining.cancel();
-    tokio::time::sleep(LAST_CALL).await;
+    tokio::time::sleep(last_call).await;
     handle.stop(true).await;
 }
 

@@ -10,8 +10,21 @@ use coatcheck_shared::{
     timestamp::Timestamp,
     trace::{self, About, Span, SpanKind},
 };
+use serde_json::json;
 
-use crate::{exchange::method_of, request_id::RequestId, routes::Pattern};
+use crate::{exchange::method_of, openapi::Parameter, request_id::RequestId, routes::Pattern};
+
+/// The field, described.
+pub(crate) const PARAMETER: Parameter = Parameter::head(
+    "traceparent",
+    "The trace that the job continues (W3C Trace Context); another is begun where it is none.",
+    || {
+        json!({
+            "type": "string",
+            "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+        })
+    },
+);
 
 /// What is asked so often, and by machines, that it would fill every trace.
 const NOT_TRACED: [&str; 3] = ["/livez", "/readyz", "/metrics"];

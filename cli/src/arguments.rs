@@ -11,6 +11,7 @@ use crate::{
         get::GetArguments, list::ListArguments, logs::LogsArguments, moves::MoveArguments,
         submit::SubmitArguments, wait::WaitArguments,
     },
+    health::HealthArguments,
     load::LoadArguments,
     roles::keys::KeysArguments,
 };
@@ -108,6 +109,12 @@ pub(crate) enum Command {
     /// Works on the database itself, with the settings of the API, so it needs no key and makes
     /// the first one. A new key is good at once, a revoked one within five seconds.
     Keys(KeysArguments),
+    /// Ask the process beside this one whether it is ready: status 0 where it is, else 1.
+    ///
+    /// For the health checks of containers and service managers. Takes the settings of that process
+    /// and asks /readyz where it listens: the API's on COATCHECK_LISTEN, or else a worker's on
+    /// COATCHECK_WORKER__LISTEN.
+    Health(HealthArguments),
     /// Hand in a job: prints its id, or with --wait the job once it is finished.
     Submit(Box<SubmitArguments>),
     /// Show a job, or fetch its result.

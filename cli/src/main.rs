@@ -8,6 +8,7 @@ mod failure;
 mod failure_points;
 mod file_limit;
 mod greeting;
+mod health;
 mod load;
 mod roles;
 mod shutdown;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Keys(arguments)) => {
             roles::play("keys", |process| roles::keys::run(process, arguments))
         }
+        Some(Command::Health(arguments)) => health::run(&arguments),
         Some(Command::Submit(arguments)) => client::submit::run(&arguments),
         Some(Command::Get(arguments)) => client::get::run(&arguments),
         Some(Command::Wait(arguments)) => client::wait::run(&arguments),

@@ -100,7 +100,7 @@ pub const CATALOGUE: &[Metric] = &[
     counter("coatcheck_announcements_dropped_total", &[], API, "Hints and signals that were not sent; the dispatcher finds those jobs."),
     counter("coatcheck_jobs_finished_total", &["kind", "outcome"], WORKER, "Recorded ends of attempts: succeeded, failed, cancelled, retried, released."),
     histogram("coatcheck_job_run_seconds", &["kind"], WORKER, "How long attempts ran."),
-    histogram("coatcheck_job_wait_seconds", &["queue"], WORKER, "From when a job could start to its first attempt."),
+    histogram("coatcheck_job_wait_seconds", &["queue"], WORKER, "From when a job was queued, or queued again, to the begin of its attempt."),
     gauge("coatcheck_jobs_running", &[], WORKER, "Slots in use: jobs that this worker holds, from claim to recorded end."),
     gauge("coatcheck_worker_slots", &[], WORKER, "Slots in all: jobs that this worker can hold (worker.concurrency)."),
     counter("coatcheck_stale_results_total", &[], WORKER, "Ends of attempts that were no longer their job's newest, and were dropped."),

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::{
     OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem,
@@ -18,8 +19,9 @@ const LATEST_MICROSECONDS: i64 = 253_402_300_799_999_999;
 ///
 /// Both databases keep exactly this resolution, so a time read back equals the time written.
 /// On the wire it is RFC 3339 with six digits of a second and `Z`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(inline)]
+pub struct Timestamp(#[schemars(with = "String", extend("format" = "date-time"))] i64);
 
 impl Timestamp {
     /// From microseconds since the Unix epoch, clamped to the years 1970 to 9999.

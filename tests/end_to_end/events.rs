@@ -21,7 +21,7 @@ async fn follow(client: &Client, id: &str, last: Option<&str>) -> Response {
     if let Some(last) = last {
         request = request.header("Last-Event-ID", last);
     }
-    let answer = request.send().await.unwrap();
+    let answer = client.open(request).await.unwrap();
     assert_eq!(answer.status(), 200);
     answer
 }

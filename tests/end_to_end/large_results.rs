@@ -110,7 +110,7 @@ async fn fetch(client: &Client, id: &str, bytes: &[u8]) {
     let request = client
         .request(Method::GET, &format!("/v1/jobs/{id}/result"))
         .timeout(LIMIT);
-    let mut answer = request.send().await.unwrap();
+    let mut answer = client.open(request).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.content_length(), Some(SIZE as u64));
     let mut place = 0;

@@ -16,6 +16,8 @@ in_both_modes!(
     a_waiting_poll_is_answered_before_the_end,
     running_jobs_are_finished_before_the_end,
     what_is_over_the_grace_is_handed_back_and_not_charged,
+    health_is_asked_by_the_program_itself,
+    an_api_that_ends_says_so_while_it_still_answers,
 );
 
 async fn a_waiting_poll_is_answered_before_the_end(mode: Mode) {
@@ -78,6 +80,73 @@ async fn what_is_over_the_grace_is_handed_back_and_not_charged(mode: Mode) {
         job["state"], "succeeded",
         "its one attempt was not used up: {job}"
     );
+}
+
+async fn health_is_asked_by_the_program_itself(mode: Mode) {
+    let mut deployment = Plan::new(mode).start().await.unwrap();
+    let client = deployment.client().unwrap();
+    let mut environment = deployment.environment().clone();
+    environment.insert("COATCHECK_LISTEN".to_owned(), "127.0.0.1:1".to_owned());
+    let folder = deployment.folder().to_owned();
+    let health = |environment: &Environment| {
+        let output = run_to_end(&binary().unwrap(), &["health"], environment, &folder).unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    environment.insert(
+        "COATCHECK_WORKER__LISTEN".to_owned(),
+        "127.0.0.1:1".to_owned(),
+    );
+    let (status, said) = health(&environment);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("nobody listens"), "{said}");
+
+    let submission = json!({"kind": "sleep", "payload": {"ms": 20_000}});
+    let id = client.submit(&submission).await.unwrap();
+    client.wait_for(&id, &["running"], SOON).await.unwrap();
+    let worker = &mut deployment.workers()[0];
+    let variable = match mode {
+        Mode::Embedded => "COATCHECK_LISTEN",
+        Mode::Distributed => "COATCHECK_WORKER__LISTEN",
+    };
+    environment.insert(variable.to_owned(), worker.address().to_string());
+    let (status, said) = health(&environment);
+    assert_eq!(status, Some(0), "{said}");
+
+    // An API that drains serves; a worker that does takes no more jobs.
+    if mode == Mode::Distributed {
+        worker.terminate().unwrap();
+        while health(&environment).0 == Some(0) {}
+        let (status, said) = health(&environment);
+        assert_eq!(status, Some(1));
+        assert!(said.contains("shutting-down"), "{said}");
+    }
+}
+
+async fn an_api_that_ends_says_so_while_it_still_answers(mode: Mode) {
+    let mut deployment = Plan::new(mode)
+        .set("COATCHECK_LIMITS__LAST_CALL_S", 5)
+        .start()
+        .await
+        .unwrap();
+    let client = deployment.client().unwrap();
+    assert_eq!(client.get("/readyz").await.unwrap().status, 200);
+    deployment.apis()[0].terminate().unwrap();
+    let answer = loop {
+        let answer = client.get("/readyz").await.unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["type"], "/problems/shutting-down");
+    let submission = json!({"kind": "sleep", "payload": {"ms": 1}});
+    client.submit(&submission).await.unwrap();
+    let status = deployment.apis()[0].wait(SOON).unwrap();
+    assert_eq!(status.code(), Some(0), "{status}");
 }
 
 /// What a process that is to refuse its settings says.

@@ -49,6 +49,16 @@ async fn jobs_of(deployment: &Deployment, queue: &str) -> Vec<Value> {
     }
 }
 
+/// Has so many processes run jobs, as a supervisor does; how many had died. One that a killer ends
+/// before it has been seen to be ready is started again the next time.
+fn keep_up(deployment: &mut Deployment, running: usize) -> usize {
+    let deaths = deployment.revive().unwrap_or(1);
+    for _ in deployment.workers().len()..running {
+        drop(deployment.start_worker());
+    }
+    deaths
+}
+
 fn states(jobs: &[Value]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for job in jobs {
@@ -70,11 +80,12 @@ async fn killers_fail_and_their_neighbours_finish(mode: Mode) {
         .start()
         .await
         .unwrap();
+    let running = deployment.workers().len();
     submit_all(&deployment).await;
     let begun = Instant::now();
     let mut deaths = 0;
     loop {
-        deaths += deployment.revive().unwrap();
+        deaths += keep_up(&mut deployment, running);
         let mut all = jobs_of(&deployment, "killers").await;
         all.extend(jobs_of(&deployment, "neighbours").await);
         let ended = |job: &Value| job["finished_at"].is_string();

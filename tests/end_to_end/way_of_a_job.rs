@@ -97,7 +97,10 @@ async fn the_kinds_are_listed(mode: Mode) {
 async fn health_is_told(mode: Mode) {
     let mut deployment = Plan::new(mode).start().await.unwrap();
     let client = deployment.client().unwrap();
-    let worker = client.at(deployment.workers()[0].address());
+    let worker = match mode {
+        Mode::Embedded => client.clone(),
+        Mode::Distributed => client.at_worker(deployment.workers()[0].address()),
+    };
     for client in [client, worker] {
         for path in ["/livez", "/readyz", "/metrics"] {
             assert_eq!(client.get(path).await.unwrap().status, 200, "{path}");

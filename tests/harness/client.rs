@@ -2,23 +2,33 @@
 
 use std::{
     net::SocketAddr,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
-use reqwest::{Method, RequestBuilder, header::CONTENT_TYPE};
+use reqwest::{Method, RequestBuilder, Response, header::CONTENT_TYPE};
 use serde_json::Value;
 
-use crate::Result;
+use crate::{
+    Result,
+    document::{Document, Exchange},
+    http_get::http_get,
+};
 
 /// The longest that one answer may take: the longest wait that a test asks for, and some.
 const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 const POLL_PAUSE: Duration = Duration::from_millis(25);
 
-/// Speaks to one process of the product.
+/// What the product says of itself, read once a process.
+static DOCUMENT: OnceLock<Document> = OnceLock::new();
+
+/// Speaks to one process of the product. Every answer is held against the product's document.
 #[derive(Clone, Debug)]
 pub struct Client {
     base: String,
     http: reqwest::Client,
+    /// None for a worker, whose own health is no part of the API.
+    document: Option<&'static Document>,
 }
 
 /// An answer, read to its end.
@@ -56,7 +66,7 @@ impl Client {
     /// A client of the process at an address.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be made.
+    /// Where the HTTP client cannot be made, or the process does not describe itself.
     pub fn new(address: SocketAddr) -> Result<Self> {
         // An error means that another client has installed it already.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -66,6 +76,7 @@ impl Client {
                 .no_proxy()
                 .timeout(ANSWER_LIMIT)
                 .build()?,
+            document: Some(document_of(address)?),
         })
     }
 
@@ -75,6 +86,16 @@ impl Client {
         Self {
             base: format!("http://{address}"),
             http: self.http.clone(),
+            document: self.document,
+        }
+    }
+
+    /// The same connections, to a worker: what it answers of its health is in no document.
+    #[must_use]
+    pub fn at_worker(&self, address: SocketAddr) -> Self {
+        Self {
+            document: None,
+            ..self.at(address)
         }
     }
 
@@ -86,13 +107,63 @@ impl Client {
     /// Sends a request.
     ///
     /// # Errors
-    /// Where no whole answer comes.
+    /// Where no whole answer comes, or one that is not as it is documented.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer> {
-        let response = request.send().await?;
-        Ok(Answer {
+        let (asked, response) = self.execute(request).await?;
+        let answer = Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: response.bytes().await?.to_vec(),
+        };
+        self.check(&asked, answer.status, &answer.headers, Some(&answer.body))?;
+        Ok(answer)
+    }
+
+    /// Sends a request whose answer is read as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::send`], as far as the answer's head tells.
+    pub async fn open(&self, request: RequestBuilder) -> Result<Response> {
+        let (asked, response) = self.execute(request).await?;
+        self.check(&asked, response.status().as_u16(), response.headers(), None)?;
+        Ok(response)
+    }
+
+    async fn execute(&self, request: RequestBuilder) -> Result<((String, String), Response)> {
+        let request = request.build()?;
+        let url = request.url();
+        let query = url
+            .query()
+            .map_or(String::new(), |query| format!("?{query}"));
+        let asked = (
+            request.method().to_string(),
+            format!("{}{query}", url.path()),
+        );
+        Ok((asked, self.http.execute(request).await?))
+    }
+
+    fn check(
+        &self,
+        (method, target): &(String, String),
+        status: u16,
+        headers: &reqwest::header::HeaderMap,
+        body: Option<&[u8]>,
+    ) -> Result<()> {
+        let Some(document) = self.document else {
+            return Ok(());
+        };
+        let headers: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                (name.to_string(), value.into_owned())
+            })
+            .collect();
+        document.check(&Exchange {
+            request: Some((method, target)),
+            status,
+            headers: &headers,
+            body,
         })
     }
 
@@ -201,4 +272,16 @@ impl Client {
         }
         Ok(answer)
     }
+}
+
+fn document_of(address: SocketAddr) -> Result<&'static Document> {
+    if let Some(document) = DOCUMENT.get() {
+        return Ok(document);
+    }
+    let (status, body) = http_get(address, "/openapi.json")?;
+    if status != 200 {
+        return Err(format!("no document: {status} {body}").into());
+    }
+    let document = Document::new(serde_json::from_str(&body)?)?;
+    Ok(DOCUMENT.get_or_init(|| document))
 }

@@ -10,6 +10,8 @@ pub mod client;
 pub mod database;
 #[cfg(feature = "client")]
 pub mod deployment;
+#[cfg(feature = "document")]
+pub mod document;
 pub mod http_get;
 pub mod port;
 pub mod process;
@@ -22,8 +24,8 @@ use std::{error::Error, time::Duration};
 /// Why a test's surroundings could not be set up. It is for a person alone.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Blocks for a moment between two looks at a process.
-pub(crate) fn pause() {
+/// Blocks for a moment between two looks at something.
+pub fn pause() {
     #[expect(
         clippy::disallowed_methods,
         reason = "starting and ending processes is done in blocking code"

@@ -28,7 +28,7 @@ use crate::{
 
 /// How long something has to run before it is held to be harmless.
 const PROBATION: Duration = Duration::from_secs(10);
-/// How long suspects have the process to themselves before other jobs have a turn as long.
+/// How long suspects have the process to themselves before other jobs have their turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How many suspects run side by side at first. While none of them kills the process, twice as
 /// many do the next time: most workers die of something else.
@@ -88,12 +88,12 @@ impl Ward {
         let draining = self.draining.clone();
         let gate = self.gate.clone();
         let _shut = draining.run_until_cancelled(gate.write()).await?;
+        self.settle().await?;
+        // What ran before may have taken longer to settle than a turn: it is not part of it.
         let end = Instant::now() + TURN;
         loop {
-            let settled = self.running.settled(PROBATION);
-            draining.run_until_cancelled(settled).await?;
             let suspects = self.waiting().await;
-            if suspects.is_empty() || Instant::now() >= end {
+            if suspects.is_empty() {
                 return Some(true);
             }
             let group = together(&suspects);
@@ -111,7 +111,18 @@ impl Ward {
             }
             metrics::counter!("coatcheck_suspect_runs_total").increment(count as u64);
             self.group = (self.group * 2).min(LARGEST_GROUP);
+            self.settle().await?;
+            if Instant::now() >= end {
+                return Some(true);
+            }
         }
+    }
+
+    /// Waits until what runs has ended or is held to be harmless. None where the worker is told to
+    /// end.
+    async fn settle(&self) -> Option<()> {
+        let settled = self.running.settled(PROBATION);
+        self.draining.run_until_cancelled(settled).await
     }
 
     /// The suspects that wait, as many as may run side by side.

@@ -7,9 +7,11 @@
 
 mod audit;
 mod bench;
+mod compose;
 mod faults;
 mod interrupt;
 mod mutant;
+mod schemathesis;
 mod setup;
 mod step;
 mod test;
@@ -35,6 +37,8 @@ enum Task {
     Test(test::Arguments),
     /// Check the licences and the sources of all dependencies, offline.
     Audit,
+    /// Bring docker-compose.yml up on a real engine, harm it, and show that nothing is lost.
+    ComposeTest(compose::Arguments),
     /// Measure the product in both modes and print one table.
     Bench(bench::Arguments),
     /// Harm the product while clients use it, and print what it has kept of its promises.
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
     let outcome = interrupt::listen().and_then(|()| match arguments.task {
         Task::Test(arguments) => test::run(&arguments),
         Task::Audit => audit::run(),
+        Task::ComposeTest(arguments) => compose::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Faults(arguments) => faults::run(&arguments),
         Task::Charts(arguments) => bench::chart::run(&arguments),

@@ -19,6 +19,10 @@ pub(crate) fn run() -> Result<()> {
     if std::env::var_os(DATABASE_VARIABLE).is_none() && !postgres::is_installed() {
         packages.push("postgresql");
     }
+    // Debian's Python comes without what makes a virtual environment.
+    if !answers(Command::new("python3").args(["-c", "import ensurepip"])) {
+        packages.push("python3-venv");
+    }
     // Without it two faults are left out, and the driver says so.
     if is_debian() && !has_fake_clock() {
         packages.push("libfaketime");

@@ -10,7 +10,7 @@ use coatcheck_tests::{
 use tempfile::TempDir;
 
 use crate::{
-    Result, audit, faults, setup,
+    Result, audit, faults, schemathesis, setup,
     step::Steps,
     workspace::{cargo, metadata},
 };
@@ -55,6 +55,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     steps.command("tests, in both modes", &mut tests)?;
     drop(servers);
     if arguments.filters.is_empty() {
+        let target = metadata()?.target_directory;
+        steps.step("the document, by Schemathesis", || {
+            schemathesis::run(&target)
+        })?;
         steps.step("faults, a short run", faults::short_run)?;
     }
     steps.report();

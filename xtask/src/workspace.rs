@@ -13,6 +13,8 @@ pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
     /// Where cargo builds.
     pub(crate) target_directory: PathBuf,
+    /// The repository's folder.
+    pub(crate) workspace_root: PathBuf,
 }
 
 /// A package.

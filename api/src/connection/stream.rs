@@ -116,9 +116,6 @@ impl CheckedStream {
 
     /// Looks at what has come into the buffer behind `begin`, and leaves there what may pass.
     fn sift(&mut self, buffer: &mut ReadBuf<'_>, begin: usize) {
-        if self.state == State::Fresh {
-            self.state = State::Serving;
-        }
         if !self.held.is_empty() {
             self.held.extend_from_slice(&buffer.filled()[begin..]);
             buffer.set_filled(begin);
@@ -158,6 +155,10 @@ impl CheckedStream {
     fn note(&mut self, passage: Passage) {
         let passed = &self.connection.passed;
         passed.set(passed.get() + passage.requests);
+        if passage.requests > 0 {
+            // Not before: whoever sends empty lines alone is not idle, and has to keep the time.
+            self.state = State::Serving;
+        }
         let is_something_new = passage.requests > 0
             || match passage.rest {
                 Rest::None => !self.framing.is_in_body(),

@@ -6,13 +6,16 @@ use coatcheck_shared::{
     job::{Job, JobFilter, JobId, State, Tenant, filter::PageRequest},
     signal::Signal,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::filter;
 use crate::{
     api::Api,
     caller::Caller,
+    openapi::{Operation, Parameter, Reply, Tag},
     problem::{FieldError, Problem, ProblemType},
     query::{self, Query},
     reply::{self, Answer},
@@ -22,7 +25,7 @@ use crate::{
 const PAGE: u32 = 500;
 
 /// What was done, or with `dry_run` would be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Moved {
     /// To how many jobs.
     count: u64,
@@ -48,6 +51,41 @@ impl Move {
             Self::Delete => &[State::Succeeded, State::Failed, State::Cancelled],
         }
     }
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe_cancel() -> Operation {
+    describe("cancelJobs", "Call many jobs off")
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe_retry() -> Operation {
+    describe("retryJobs", "Send many jobs round again")
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe_delete() -> Operation {
+    describe("deleteJobs", "Forget many finished jobs")
+}
+
+fn describe(id: &'static str, summary: &'static str) -> Operation {
+    let dry_run = Parameter::query(
+        "dry_run",
+        "Only count them.",
+        || json!({"type": "boolean", "default": false}),
+    );
+    Operation::new(Tag::ManyJobs, id, summary)
+        .says(
+            "Those that the filters mean; at least one is needed. Jobs to which it does not apply \
+             are left out. Where one request had not the time for all, the same request goes on.",
+        )
+        .with(filter::PARAMETERS)
+        .with([dry_run])
+        .answers(Reply::json::<Moved>(
+            200,
+            "To how many it was done.",
+            json!({"count": 42}),
+        ))
 }
 
 /// Cancels those that wait, tells those that run to stop.

@@ -7,9 +7,24 @@ use super::{id_in_path, view};
 use crate::{
     api::Api,
     caller::Caller,
+    openapi::{Operation, Tag, example, parameter},
     problem::{Problem, ProblemType},
     reply::Answer,
 };
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    Operation::new(Tag::Jobs, "cancelJob", "Call a job off")
+        .with([parameter::JOB_ID])
+        .answers(view::describe_found(
+            "It is cancelled, or had been already.",
+            example::cancelled_job(),
+        ))
+        .answers(view::describe_accepted(
+            "It runs, and has been told to stop. It is cancelled within the grace.",
+        ))
+        .problems([ProblemType::JobNotFound, ProblemType::JobFinished])
+}
 
 /// Cancels a waiting job at once, tells a running one to stop.
 pub(crate) async fn post(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {

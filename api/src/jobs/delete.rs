@@ -10,10 +10,24 @@ use super::{id_in_path, view};
 use crate::{
     api::Api,
     caller::Caller,
+    openapi::{Operation, Reply, Tag, parameter},
     precondition,
     problem::{Problem, ProblemType},
     reply::Answer,
 };
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    Operation::new(Tag::Jobs, "deleteJob", "Forget a finished job")
+        .says("With all that belongs to it.")
+        .with([parameter::JOB_ID, parameter::IF_MATCH])
+        .answers(Reply::empty(204, "It is forgotten."))
+        .problems([
+            ProblemType::JobNotFound,
+            ProblemType::JobActive,
+            ProblemType::PreconditionFailed,
+        ])
+}
 
 /// Forgets a finished job with all that belongs to it.
 pub(crate) async fn delete(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {

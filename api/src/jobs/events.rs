@@ -14,7 +14,9 @@ use coatcheck_shared::{
     job::{Failure, Job, JobId, Progress, State, Tenant},
     store::{LogLine, StoreError},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use self::told::{Told, mark_of};
 use super::{
@@ -22,7 +24,13 @@ use super::{
     id_in_path,
     logs::LineView,
 };
-use crate::{api::Api, caller::Caller, problem::Problem, reply::Answer};
+use crate::{
+    api::Api,
+    caller::Caller,
+    openapi::{Operation, Parameter, Reply, Tag, parameter},
+    problem::{Problem, ProblemType},
+    reply::Answer,
+};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -42,6 +50,51 @@ struct ProgressData<'a> {
     attempt: u32,
     #[serde(flatten)]
     progress: &'a Progress,
+}
+
+/// One event of the stream as it is documented; [`Events::tell`] is what writes it.
+#[derive(JsonSchema)]
+#[schemars(rename = "Event")]
+#[expect(dead_code, reason = "for its schema alone")]
+struct EventBody {
+    /// What it tells of.
+    #[schemars(extend("enum" = ["state", "progress", "log"]))]
+    event: String,
+    /// Where the client is with it, for `Last-Event-ID`.
+    id: String,
+    /// JSON; that of a `state` names the state.
+    #[schemars(extend("contentMediaType" = "application/json"))]
+    data: String,
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let example = json!({
+        "event": "state",
+        "id": "1.running.0.0",
+        "data": r#"{"state":"running","attempt":1,"max_attempts":3,"error":null}"#,
+    });
+    Operation::new(Tag::Jobs, "followJob", "What becomes of a job, as it comes")
+        .says(
+            "Server-sent events: `state`, `progress` and `log`, with JSON as their data. The \
+             stream ends with the job, its last state being the last event. A state that lasted \
+             less than a second may be left out; the last one never is.",
+        )
+        .with([
+            parameter::JOB_ID,
+            Parameter::head(
+                "Last-Event-ID",
+                "The `id` of the last event that has come: the stream goes on behind it. What is \
+                 no such id is ignored.",
+                || json!({"type": "string"}),
+            ),
+        ])
+        .answers(Reply::empty(200, "The events.").or_as::<EventBody>(EVENT_STREAM, example))
+        .answers(Reply::empty(
+            204,
+            "Nothing is left to tell: do not come back.",
+        ))
+        .problems([ProblemType::JobNotFound, ProblemType::Overloaded])
 }
 
 /// Sends the events of a job until it has ended.

@@ -4,14 +4,60 @@ use coatcheck_shared::{
     job::{JobFilter, KindName, QueueName, State},
     timestamp::Timestamp,
 };
+use schemars::JsonSchema;
+use serde_json::{Value, json};
 
-use crate::{caller::Caller, query::Query};
+use crate::{
+    caller::Caller,
+    openapi::{Parameter, schema},
+    query::Query,
+};
 
 /// The parameters that filter, for who has used another.
 pub(super) const KNOWN: &str = "state, kind, queue, created_after, created_before, metadata.KEY";
 
 /// How many values one filter takes.
 const MOST_VALUES: usize = 100;
+
+/// The parameters, described.
+pub(super) const PARAMETERS: [Parameter; 6] = [
+    Parameter::query("state", "In one of these states.", values::<State>),
+    Parameter::query("kind", "Of one of these kinds.", values::<KindName>),
+    Parameter::query("queue", "In one of these queues.", values::<QueueName>),
+    Parameter::query(
+        "created_after",
+        "Submitted after this time.",
+        schema::of::<Timestamp>,
+    ),
+    Parameter::query(
+        "created_before",
+        "Submitted before this time.",
+        schema::of::<Timestamp>,
+    ),
+    Parameter::query(
+        "metadata",
+        "With these strings of the caller's own, each as a parameter `metadata.NAME`.",
+        || {
+            json!({
+                "type": "object",
+                "propertyNames": {"pattern": "^metadata\\.[^\\u0000]*$"},
+                "additionalProperties": {"type": "string", "pattern": "^[^\\u0000]*$"},
+                "maxProperties": MOST_VALUES,
+                "examples": [{"metadata.customer": "42"}],
+            })
+        },
+    ),
+];
+
+/// A list of values, any of which will do.
+fn values<T: JsonSchema>() -> Value {
+    json!({
+        "type": "array",
+        "items": schema::of::<T>(),
+        "minItems": 1,
+        "maxItems": MOST_VALUES,
+    })
+}
 
 /// Reads the filters, noting what is wrong with them; nothing comes through that the caller may
 /// not see.

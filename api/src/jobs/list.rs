@@ -7,7 +7,9 @@ use coatcheck_shared::{
     job::{Job, JobFilter, JobId, Tenant, filter::PageRequest},
     store::Store,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -18,7 +20,8 @@ use super::{
 use crate::{
     api::Api,
     caller::Caller,
-    problem::Problem,
+    openapi::{Operation, Parameter, Reply, Tag, example, field},
+    problem::{Problem, ProblemType},
     query::{self, Query},
     range::Asked,
     reply::Answer,
@@ -27,13 +30,18 @@ use crate::{
 const DEFAULT_LIMIT: u32 = 50;
 const LARGEST_LIMIT: u32 = 1_000;
 
+/// A cursor as one is handed out.
+const EXAMPLE_CURSOR: &str = "o-01a207ea1005727f9ea303ceb4637141-32";
+
 /// How far into the collection a `Range` is followed; one that begins later is ignored.
 const FURTHEST_RANGE: u64 = 10_000;
 
 /// A page of jobs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JobPage")]
 struct JobPage<'a> {
     items: Vec<JobView<'a>>,
+    /// Where the next page begins; null behind the last.
     next_cursor: Option<String>,
 }
 
@@ -59,6 +67,54 @@ struct Cursor {
 struct Page {
     jobs: Vec<Job>,
     place: Place,
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let page =
+        |next: Option<&str>| json!({"items": [example::succeeded_job()], "next_cursor": next});
+    let fields = [field::ETAG, field::VARY, field::ACCEPT_RANGES, field::LINK];
+    Operation::new(Tag::ManyJobs, "listJobs", "The caller's jobs, newest first")
+        .with(filter::PARAMETERS)
+        .with([
+            Parameter::query("limit", "How many jobs at most.", || {
+                json!({
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": LARGEST_LIMIT,
+                    "default": DEFAULT_LIMIT,
+                })
+            }),
+            Parameter::query(
+                "cursor",
+                "Where the page begins, as it was handed out.",
+                || {
+                    json!({
+                        "type": "string",
+                        "pattern": "^[on]-[0-9a-f]{32}-(0|[1-9a-f][0-9a-f]{0,7})$",
+                    })
+                },
+            ),
+            Parameter::head(
+                "Range",
+                "The same by numbers, from 0; not with a cursor. What cannot be understood is \
+                 ignored.",
+                || json!({"type": "string", "examples": ["items=0-49"]}),
+            ),
+        ])
+        .conditional()
+        .answers(Reply::json::<JobPage<'_>>(200, "All there are.", page(None)).always(fields))
+        .answers(
+            Reply::json::<JobPage<'_>>(206, "A page of them.", page(Some(EXAMPLE_CURSOR)))
+                .always(fields)
+                .always([field::CONTENT_RANGE]),
+        )
+        .answers(
+            Reply::not_modified()
+                .always([field::ACCEPT_RANGES, field::LINK])
+                .sometimes([field::CONTENT_RANGE]),
+        )
+        .problems([ProblemType::RangeNotSatisfiable])
 }
 
 /// Lists jobs.

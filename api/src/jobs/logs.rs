@@ -7,7 +7,9 @@ use coatcheck_shared::{
     store::{LogLine, StoreError},
     timestamp::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     following::{self, Follower, LINES_AT_ONCE, News, may_have_more},
@@ -17,7 +19,8 @@ use super::{
 use crate::{
     api::Api,
     caller::Caller,
-    problem::Problem,
+    openapi::{Operation, Parameter, Reply, Tag, field, parameter},
+    problem::{Problem, ProblemType},
     query::{self, Query},
     reply::Answer,
 };
@@ -31,19 +34,71 @@ const LARGEST_LIMIT: u64 = 1_000;
 const LARGEST_OFFSET: u64 = u32::MAX as u64;
 
 /// A line on the wire.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LogLine")]
 pub(super) struct LineView<'a> {
+    /// The attempt that logged it.
     attempt: u32,
+    /// Its number within the attempt.
     sequence: u32,
+    /// When it was logged.
     logged_at: Timestamp,
+    /// What it says.
     text: &'a str,
 }
 
 /// A page of lines, oldest first.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LogPage")]
 struct LinePage<'a> {
     items: Vec<LineView<'a>>,
+    /// Where the next page begins; null behind the last.
     next_offset: Option<u64>,
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let line = json!({
+        "attempt": 1,
+        "sequence": 1,
+        "logged_at": "2026-11-23T10:05:18.240687Z",
+        "text": "one",
+    });
+    let page = json!({"items": [line], "next_offset": null});
+    Operation::new(Tag::Jobs, "getLogs", "The lines that a job has logged")
+        .says(
+            "A page of them, or with `follow=true` all from `offset` on until the job has ended, a \
+             JSON object a line; an empty line says that the connection stands.",
+        )
+        .with([
+            parameter::JOB_ID,
+            Parameter::query("offset", "How many lines to leave out.", || {
+                json!({"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET, "default": 0})
+            }),
+            Parameter::query("limit", "How many lines at most; not with `follow=true`.", || {
+                json!({
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": LARGEST_LIMIT,
+                    "default": DEFAULT_LIMIT,
+                })
+            }),
+            Parameter::query("follow", "All of them, as they come.", || {
+                json!({"type": "boolean", "default": false})
+            }),
+        ])
+        .conditional()
+        .answers(
+            Reply::json::<LinePage<'_>>(200, "All lines from the first on, or those that follow.", page.clone())
+                .or_as::<Vec<LineView<'_>>>(LINES_OF_JSON, page["items"].clone())
+                .sometimes([field::ETAG, field::VARY, field::ACCEPT_RANGES]),
+        )
+        .answers(
+            Reply::json::<LinePage<'_>>(206, "A page of them.", page)
+                .always([field::ETAG, field::VARY, field::ACCEPT_RANGES, field::CONTENT_RANGE]),
+        )
+        .answers(Reply::not_modified().sometimes([field::ACCEPT_RANGES, field::CONTENT_RANGE]))
+        .problems([ProblemType::JobNotFound, ProblemType::Overloaded])
 }
 
 /// Lists the lines.

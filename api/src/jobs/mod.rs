@@ -16,7 +16,7 @@ mod raw;
 pub(crate) mod result;
 mod result_body;
 pub(crate) mod retry;
-mod submission;
+pub(crate) mod submission;
 pub(crate) mod submit;
 mod unique;
 mod view;

@@ -13,10 +13,13 @@ use coatcheck_shared::{
     store::ResultLookup,
 };
 
+use serde_json::json;
+
 use super::{id_in_path, result_body};
 use crate::{
     api::Api,
     caller::Caller,
+    openapi::{Operation, Parameter, Reply, Tag, field, parameter},
     precondition,
     problem::{Problem, ProblemType},
     range::Asked,
@@ -26,6 +29,45 @@ use crate::{
 
 /// The status that the target of an `http` job answered with: the result's own is 200.
 static RESULT_STATUS: HeaderName = HeaderName::from_static("coatcheck-result-status");
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let served = |status, says| {
+        Reply::bytes(status, says, "*/*")
+            .always([
+                field::ETAG,
+                field::VARY,
+                field::ACCEPT_RANGES,
+                field::CONTENT_SECURITY_POLICY,
+            ])
+            .sometimes([field::COATCHECK_RESULT_STATUS])
+    };
+    Operation::new(Tag::Jobs, "getResult", "What a job left behind")
+        .says("Byte for byte, in its own media type, in pieces of any size.")
+        .with([
+            parameter::JOB_ID,
+            Parameter::head(
+                "Range",
+                "A part of it. What cannot be understood is ignored.",
+                || json!({"type": "string", "examples": ["bytes=0-1023"]}),
+            ),
+            Parameter::head(
+                "If-Range",
+                "The `ETag` of which the part is wanted: where it is another by now, all of it comes.",
+                || json!({"type": "string", "examples": ["\"01a207ea1005727f9ea303ceb4637141-660eeea7c6a44-11\""]}),
+            ),
+        ])
+        .conditional()
+        .answers(served(200, "All of it."))
+        .answers(served(206, "A part of it.").always([field::CONTENT_RANGE]))
+        .answers(Reply::not_modified())
+        .problems([
+            ProblemType::JobNotFound,
+            ProblemType::ResultNotReady,
+            ProblemType::NoResult,
+            ProblemType::RangeNotSatisfiable,
+        ])
+}
 
 /// Serves a result, whole or in part.
 pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {

@@ -11,9 +11,23 @@ use super::{id_in_path, view};
 use crate::{
     api::Api,
     caller::Caller,
+    openapi::{Operation, Tag, parameter},
     problem::{Problem, ProblemType},
     reply::Answer,
 };
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    Operation::new(Tag::Jobs, "retryJob", "Send a job round again")
+        .says("One that has failed or was cancelled, with at least one attempt before it.")
+        .with([parameter::JOB_ID])
+        .answers(view::describe_accepted("It is queued."))
+        .problems([
+            ProblemType::JobNotFound,
+            ProblemType::JobNotRetryable,
+            ProblemType::QuotaExceeded,
+        ])
+}
 
 /// Queues a job that has failed or was cancelled, with at least one attempt before it.
 pub(crate) async fn post(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {

@@ -1,5 +1,7 @@
 //! A submission: reading it, checking it, and filling in what it does not say.
 
+mod described;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,6 +10,9 @@ use coatcheck_shared::{
     timestamp::Timestamp,
 };
 use serde_json::Value;
+
+pub(super) use self::described::SubmissionBody;
+pub(crate) use self::described::without_other_kinds;
 
 use crate::{
     api::{Api, Defaults},

@@ -7,16 +7,68 @@ use actix_web::{
 };
 use coatcheck_shared::job::{Inserted, Job, JobId, NewJob};
 
-use super::{path_of, raw, submission::Submission, unique, view, wait};
+use super::{
+    path_of, raw,
+    submission::{Submission, SubmissionBody},
+    unique, view, wait,
+};
 use crate::{
     api::Api,
     caller::Caller,
     idempotency::{self, IDEMPOTENT_REPLAYED, IdempotencyKey, REPLAYED},
+    openapi::{Operation, Tag, example, field, parameter},
     prefer::{PREFERENCE_APPLIED, Preferences},
     problem::{Problem, ProblemType},
     reply::Answer,
     trace_context,
 };
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    Operation::new(Tag::Jobs, "submitJob", "Hand in a job")
+        .says(
+            "The job is stored before it is answered. Send an `Idempotency-Key` and repeat the \
+             request as often as you have to: it is one job, and each repetition is answered with \
+             the first one's code. With `kind` in the query the body is the payload itself, byte for \
+             byte, in a media type that the kind takes (`media_types` of /v1/kinds), and the other \
+             fields of the submission stand in the query too: `queue`, `delay_s`, `metadata.NAME`, \
+             `unique.key` and so on.",
+        )
+        .with([
+            parameter::PREFER,
+            idempotency::PARAMETER,
+            trace_context::PARAMETER,
+        ])
+        .takes::<SubmissionBody>([
+            ("sleep", example::submission()),
+            ("everything", example::full_submission()),
+        ])
+        .answers(
+            view::describe_found(
+                "It finished while the client was willing to wait (`Prefer: wait=N`), or it is \
+                 the repetition of a request of which that is true.",
+                example::succeeded_job(),
+            )
+            .always([field::CONTENT_LOCATION])
+            .sometimes([field::PREFERENCE_APPLIED, field::IDEMPOTENT_REPLAYED]),
+        )
+        .answers(
+            view::describe_accepted("It is stored, and will be run.")
+                .sometimes([field::PREFERENCE_APPLIED, field::IDEMPOTENT_REPLAYED]),
+        )
+        .problems(PROBLEMS)
+        .problems([ProblemType::JobGone, ProblemType::InvalidParameter])
+}
+
+/// What can be wrong with a submission, beside its body.
+pub(super) const PROBLEMS: [ProblemType; 6] = [
+    ProblemType::InvalidIdempotencyKey,
+    ProblemType::IdempotencyKeyReused,
+    ProblemType::UniqueJobExists,
+    ProblemType::KindNotImplemented,
+    ProblemType::QueueFull,
+    ProblemType::QuotaExceeded,
+];
 
 /// Stores a job and answers 202, or 200 where it finished while the client was willing to wait.
 /// A repeated request is answered about the job of the first.

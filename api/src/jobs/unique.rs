@@ -15,7 +15,7 @@ use crate::{
 /// The members of `unique`, for who has used another.
 const KNOWN: [&str; 3] = ["key", "mode", "window_s"];
 
-const LONGEST_KEY: usize = 255;
+pub(super) const LONGEST_KEY: usize = 255;
 
 /// Reads `unique`, none where it is absent or wrong.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Unique> {

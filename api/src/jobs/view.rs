@@ -8,14 +8,17 @@ use actix_web::{
     },
 };
 use coatcheck_shared::{
-    job::{Failure, Job, JobId, Metadata, Priority, State},
+    job::{Failure, Job, JobId, KindName, Metadata, Priority, QueueName, State},
     timestamp::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::path_of;
 use crate::{
     api::Api,
+    openapi::{Reply, example, field},
     precondition,
     problem::Problem,
     reply::{self, Answer},
@@ -23,33 +26,57 @@ use crate::{
 };
 
 /// The representation of a job. Every member is always there.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
 pub(crate) struct JobView<'a> {
+    /// Its identity.
     id: JobId,
-    kind: &'a str,
-    queue: &'a str,
+    /// What is to be done.
+    kind: &'a KindName,
+    /// Where it waits.
+    queue: &'a QueueName,
+    /// Where it is.
     state: State,
+    /// How urgent it is in its queue.
     priority: Priority,
+    /// The number of its newest attempt, 0 before the first.
     attempt: u32,
+    /// How many attempts it has in all.
     max_attempts: u32,
+    /// When it was submitted.
     created_at: Timestamp,
+    /// When it may start, or may start again.
     run_at: Timestamp,
+    /// When its newest attempt began.
     started_at: Option<Timestamp>,
+    /// When it was finished.
     finished_at: Option<Timestamp>,
+    /// When it will be forgotten.
     expires_at: Option<Timestamp>,
+    /// What its newest attempt last said of itself.
     progress: Option<ProgressView<'a>>,
+    /// Why it failed, or why its newest attempt did where another follows.
     error: Option<&'a Failure>,
+    /// The caller's own strings.
     metadata: &'a Metadata,
+    /// The URLs of what belongs to it.
     links: Links,
 }
 
-#[derive(Serialize)]
+/// How far a running job says it is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JobProgress")]
 struct ProgressView<'a> {
+    /// Between 0 and 100.
+    #[schemars(range(min = 0, max = 100))]
     percent: f32,
+    /// What it is doing, in the handler's words.
     message: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// The URLs of what belongs to a job.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JobLinks")]
 struct Links {
     #[serde(rename = "self")]
     job: String,
@@ -64,8 +91,8 @@ impl<'a> JobView<'a> {
     pub(crate) fn of(job: &'a Job) -> Self {
         Self {
             id: job.id,
-            kind: job.kind.as_str(),
-            queue: job.queue.as_str(),
+            kind: &job.kind,
+            queue: &job.queue,
             state: job.lifecycle.state,
             priority: job.priority,
             attempt: job.lifecycle.attempt,
@@ -108,6 +135,13 @@ pub(super) fn tag_of(job: &Job) -> Result<EntityTag, Problem> {
     Ok(precondition::tag_of(&reply::json_bytes(&JobView::of(job))?))
 }
 
+/// What the document says of [`found`].
+pub(super) fn describe_found(says: &'static str, example: Value) -> Reply {
+    Reply::json::<JobView<'_>>(200, says, example)
+        .always([field::ETAG, field::VARY])
+        .sometimes([field::RETRY_AFTER])
+}
+
 /// 200 with a job, `Retry-After` while it is not finished; 304 for who has it already.
 pub(super) fn found(
     request: &HttpRequest,
@@ -121,6 +155,13 @@ pub(super) fn found(
         }
         extend(response);
     })
+}
+
+/// What the document says of [`accepted`].
+pub(super) fn describe_accepted(says: &'static str) -> Reply {
+    Reply::json::<JobView<'_>>(202, says, example::queued_job())
+        .always([field::LOCATION, field::OPERATION_LOCATION, field::LINK])
+        .sometimes([field::RETRY_AFTER])
 }
 
 /// 202 with a job that is yet to do what was asked, and where to follow it.

@@ -9,17 +9,20 @@ use actix_web::{
 };
 use coatcheck_shared::{
     api_key::{InvalidApiKey, IssuedApiKey, MOST_API_KEYS, NewApiKey, Scope},
-    job::Tenant,
+    job::{KindName, QueueName, Tenant},
+    timestamp::Timestamp,
 };
+use schemars::{JsonSchema, Schema};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{path_of, view::KeyView};
 use crate::{
     api::Api,
     caller::{Caller, insufficient},
     fields::{self, Fields},
+    openapi::{Operation, Reply, Tag, field},
     precondition,
     problem::{FieldError, Problem, ProblemType},
     reply::{self, Answer},
@@ -32,11 +35,63 @@ const KNOWN: &str = "tenant, scopes, queues, kinds, expires_at";
 const MOST_NAMES: usize = 100;
 
 /// A new key with its secret.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IssuedKey")]
 struct NewKeyView<'a> {
     #[serde(flatten)]
     key: KeyView<'a>,
+    /// What callers show. It is never shown again.
     secret: &'a str,
+}
+
+/// A key to be made, as it is documented; [`read`] is what reads it.
+#[derive(JsonSchema)]
+#[schemars(rename = "NewKey", deny_unknown_fields, transform = unlimited_admin)]
+#[expect(dead_code, reason = "for its schema alone")]
+struct NewKeyBody {
+    /// Whose jobs its holder sees and makes.
+    tenant: Tenant,
+    /// What it lets its holder do. A key with `admin` cannot be limited to queues or kinds.
+    #[schemars(length(min = 1, max = MOST_NAMES))]
+    scopes: Vec<Scope>,
+    /// The queues it is good for; all where it does not say.
+    #[schemars(length(min = 1, max = MOST_NAMES))]
+    queues: Option<Vec<QueueName>>,
+    /// The kinds it is good for; all where it does not say.
+    #[schemars(length(min = 1, max = MOST_NAMES))]
+    kinds: Option<Vec<KindName>>,
+    /// When it ceases to be good, a time that is to come.
+    expires_at: Option<Timestamp>,
+}
+
+/// What one field asks of another.
+fn unlimited_admin(schema: &mut Schema) {
+    let admin = Scope::Admin.as_str();
+    schema.insert(
+        "anyOf".to_owned(),
+        json!([
+            {"properties": {"scopes": {"not": {"contains": {"const": admin}}}}},
+            {"properties": {"queues": {"type": "null"}, "kinds": {"type": "null"}}},
+        ]),
+    );
+}
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let mut issued = super::example();
+    issued["secret"] =
+        json!("cck_00000000000000000000000000000000_0000000000000000000000000000000000000000000");
+    Operation::new(Tag::Keys, "createKey", "Make a key")
+        .says("Its secret is shown this once.")
+        .takes::<NewKeyBody>([(
+            "key",
+            json!({"tenant": "a", "scopes": ["jobs:submit", "jobs:read"], "kinds": ["sleep"]}),
+        )])
+        .answers(
+            Reply::json::<NewKeyView<'_>>(201, "The key and its secret.", issued)
+                .always([field::LOCATION, field::ETAG]),
+        )
+        .problems([ProblemType::TooManyKeys])
 }
 
 /// Makes a key.

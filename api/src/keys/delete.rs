@@ -2,7 +2,22 @@
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 
-use crate::{api::Api, caller::Caller, reply::Answer};
+use crate::{
+    api::Api,
+    caller::Caller,
+    openapi::{Operation, Reply, Tag},
+    problem::ProblemType,
+    reply::Answer,
+};
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    Operation::new(Tag::Keys, "revokeKey", "Revoke a key")
+        .says("It is good nowhere any more within 5 seconds.")
+        .with([super::KEY_ID])
+        .answers(Reply::empty(204, "It is revoked."))
+        .problems([ProblemType::KeyNotFound])
+}
 
 /// Revokes a key: here at once, in other processes within their next reading.
 pub(crate) async fn delete(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {

@@ -8,13 +8,41 @@ mod view;
 
 use actix_web::HttpRequest;
 use coatcheck_shared::api_key::ApiKey;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     api::Api,
     caller::Caller,
+    openapi::Parameter,
     problem::{Problem, ProblemType},
 };
+
+/// The id of a key.
+const KEY_ID: Parameter = Parameter::path("id", "The key's id.", || {
+    json!({
+        "type": "string",
+        "format": "uuid",
+        "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        "examples": [EXAMPLE_ID],
+    })
+});
+
+const EXAMPLE_ID: &str = "01a207ea-0c1d-7aa3-9cd4-66a0d02c5a10";
+
+/// A key as it may look.
+fn example() -> Value {
+    json!({
+        "id": EXAMPLE_ID,
+        "tenant": "a",
+        "scopes": ["jobs:submit", "jobs:read"],
+        "queues": null,
+        "kinds": ["sleep"],
+        "created_at": "2026-11-23T10:18:29.765187Z",
+        "expires_at": null,
+        "links": {"self": format!("/v1/keys/{EXAMPLE_ID}")},
+    })
+}
 
 /// The URL of a key.
 fn path_of(id: Uuid) -> String {

@@ -77,6 +77,12 @@ impl Kinds {
             .clone()
     }
 
+    /// Whether there are kinds beside the built-in ones.
+    pub(crate) fn has_others(&self) -> bool {
+        let is_builtin = |name: &KindName| self.builtin.iter().any(|each| each.name == *name);
+        !self.all().keys().all(is_builtin)
+    }
+
     /// A kind, none where there is none. One that is not known may have been announced since.
     pub(crate) async fn find(&self, name: &KindName) -> Result<Option<Arc<Kind>>, StoreError> {
         if let Some(kind) = self.all().get(name) {

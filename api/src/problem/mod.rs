@@ -13,6 +13,7 @@ use actix_web::{
     },
 };
 use coatcheck_shared::store::StoreError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -28,7 +29,7 @@ pub(crate) const MOST_FIELD_ERRORS: usize = 50;
 const UNAVAILABLE_RETRY_S: u64 = 2;
 
 /// What is wrong with one field of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct FieldError {
     /// Where, as a JSON pointer (RFC 6901). A parameter of the query counts as a member.
     pub(crate) pointer: String,

@@ -2,8 +2,32 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::header};
 
+use serde_json::{Value, json};
+
 use super::{Problem, ProblemType};
-use crate::reply::Answer;
+use crate::{
+    openapi::{Operation, Parameter, Reply, Tag},
+    reply::Answer,
+};
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let name = Parameter::path("name", "The last segment of a problem's `type`.", || {
+        let names: Vec<Value> = ProblemType::ALL
+            .iter()
+            .map(|each| each.row().name.into())
+            .collect();
+        json!({"enum": names})
+    });
+    Operation::new(
+        Tag::Service,
+        "getProblemType",
+        "What a type of problem means",
+    )
+    .with([name])
+    .answers(Reply::bytes(200, "The explanation.", "text/plain"))
+    .problems([ProblemType::RouteNotFound])
+}
 
 /// Serves the explanation to whoever follows a problem's `type`.
 pub(crate) async fn get(request: HttpRequest) -> Answer {

@@ -57,6 +57,8 @@ problem_types! {
         "This server knows its callers by key. Send it as `Authorization: Bearer KEY`. The answer is the same for a key that is missing and one that is wrong, but for its WWW-Authenticate field.";
     InsufficientScope = 403, "insufficient-scope", "The key does not allow this",
         "The key is good, but lacks the scope that WWW-Authenticate names, or is limited to other queues or kinds than those of the job that is to be made, or administers another tenant than the one that a key is to be made for. What a limited key may not see is answered 404, as if it were not there.";
+    CrossOrigin = 403, "cross-origin", "A page of another origin asks for this",
+        "The server lets callers in without a key, so a page that is open in a browser beside it could have work done. It takes requests that change something from its own pages and from the origins in cors.origins alone. Nothing was done.";
     RouteNotFound = 404, "route-not-found", "There is nothing at this path",
         "No resource has this path. Mind that paths have no slash at their end.";
     JobNotFound = 404, "job-not-found", "There is no such job",
@@ -117,6 +119,8 @@ problem_types! {
         "The database cannot be reached or did not answer in time. Try again after Retry-After. A submission may have been stored though its answer was lost: retry it with the same Idempotency-Key.";
     QueueFull = 503, "queue-full", "Too many jobs wait in this queue",
         "As many jobs wait in the queue as the server lets wait (limits.queue_depth). Nothing was stored. Try again after Retry-After, with the same Idempotency-Key.";
+    ShuttingDown = 503, "shutting-down", "The server is about to end",
+        "The process was told to end. It still answers, but whoever chooses between several should choose another.";
     Overloaded = 503, "overloaded", "The server is at its limit",
         "The server holds as much as it may at once: connections (limits.connections), bodies, or answers that follow a job. Nothing was stored. Try again after Retry-After.";
     VersionNotSupported = 505, "version-not-supported", "The version of HTTP is not spoken here",

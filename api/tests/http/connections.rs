@@ -102,6 +102,9 @@ async fn a_head_has_its_time_on_every_request_of_a_connection() {
     assert!(connection.is_closed().await);
     let mut silent = Connection::open(service.address).await;
     assert!(silent.is_closed().await, "without a word");
+    let mut empty = Connection::open(service.address).await;
+    empty.send("\r\n").await;
+    assert!(empty.is_closed().await, "an empty line is no request");
 }
 
 #[tokio::test]

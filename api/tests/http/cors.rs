@@ -84,3 +84,24 @@ async fn a_star_lets_every_page_in() {
     assert_eq!(asked.header("access-control-allow-origin"), Some("*"));
     assert_eq!(asked.header("vary"), None);
 }
+
+async fn submit_from(service: &Service, origin: &str) -> Answer {
+    let head = format!("content-type: application/json\r\norigin: {origin}\r\n");
+    let body = r#"{"kind":"sleep","payload":{"ms":1}}"#;
+    service.send("POST", "/v1/jobs", &head, body).await
+}
+
+#[tokio::test]
+async fn without_keys_a_page_of_another_origin_has_nothing_done() {
+    let service = Service::start().await;
+    for origin in [PAGE, "null"] {
+        let answer = submit_from(&service, origin).await;
+        assert_eq!((answer.status, &*answer.problem()), (403, "cross-origin"));
+    }
+    assert_eq!(submit_from(&service, "http://test").await.status, 202);
+    let head = format!("origin: {PAGE}\r\n");
+    assert_eq!(service.send("GET", "/v1/jobs", &head, "").await.status, 200);
+    let settings = format!("cors.origins = [\"{PAGE}\"]");
+    let service = Service::start_with(&settings).await;
+    assert_eq!(submit_from(&service, PAGE).await.status, 202);
+}

@@ -80,10 +80,10 @@ impl Stream {
     async fn chunk(&mut self) -> String {
         let mut size = String::new();
         while !size.ends_with("\r\n") {
-            size.push(self.connection.0.read_u8().await.unwrap().into());
+            size.push(self.connection.stream.read_u8().await.unwrap().into());
         }
         let mut chunk = vec![0; usize::from_str_radix(size.trim(), 16).unwrap() + 2];
-        self.connection.0.read_exact(&mut chunk).await.unwrap();
+        self.connection.stream.read_exact(&mut chunk).await.unwrap();
         chunk.truncate(chunk.len() - 2);
         String::from_utf8(chunk).unwrap()
     }

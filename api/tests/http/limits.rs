@@ -88,6 +88,21 @@ async fn both_limits_are_told_of_in_one_field() {
 }
 
 #[tokio::test]
+async fn a_batch_tells_of_its_quota_once() {
+    let service = Service::start_with("limits.unfinished_jobs = 9").await;
+    let batch = format!("{{\"jobs\":[{SLEEP},{SLEEP},{SLEEP}]}}");
+    let json = "content-type: application/json\r\n";
+    let answer = service.send("POST", "/v1/jobs/batch", json, &batch).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(
+        answer.header("ratelimit-policy"),
+        Some("\"unfinished-jobs\";q=9;qu=\"jobs\"")
+    );
+    let state = answer.header("ratelimit").unwrap();
+    assert_eq!(state.matches("unfinished-jobs").count(), 1, "{state}");
+}
+
+#[tokio::test]
 async fn a_rate_comes_back_with_time() {
     let service = Service::start_with("limits.rate_per_s = 5\nlimits.rate_burst = 1").await;
     let mut refused = false;

@@ -12,6 +12,7 @@ mod bulk;
 mod client;
 mod connections;
 mod cors;
+mod document;
 mod following;
 mod framing;
 mod idempotency;

@@ -62,8 +62,11 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/keys/{id}", "", 200, 404),
     row("GET", "/livez", "", 200, 200),
     row("GET", "/readyz", "", 200, 200),
-    row("GET", "/metrics", "", 200, 200),
+    row("GET", "/metrics", "", 403, 403),
     row("GET", "/problems/{name}", "", 200, 200),
+    row("GET", "/openapi.json", "", 200, 200),
+    row("GET", "/docs", "", 200, 200),
+    row("GET", "/docs/{file}", "", 200, 200),
     row("POST", "/v1/jobs/batch", BATCH, 202, 202),
     row("POST", "/v1/jobs/cancel?queue=none", "", 200, 200),
     row("POST", "/v1/jobs/retry?queue=none", "", 200, 200),
@@ -130,6 +133,7 @@ impl Stage {
             .replace("{id}", id)
             .replace("{name}", "unauthorized")
             .replace("{queue}", "default")
+            .replace("{file}", "page.js")
     }
 
     async fn ask(&self, row: &Row, target: &str, head: &str) -> crate::client::Answer {

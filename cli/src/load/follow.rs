@@ -212,7 +212,14 @@ impl<'a> Followed<'a> {
             _ => return Ok(self.refused(&stream.into_answer().await?)),
         }
         let mut is_over = false;
-        while let Some(piece) = stream.next(WAIT_LIMIT).await? {
+        loop {
+            let piece = match stream.next(WAIT_LIMIT).await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                // The job's end has been told and counted: how the stream ends is of no matter.
+                Err(_) if is_over => break,
+                Err(failure) => return Err(failure),
+            };
             self.patience.renew();
             for event in events.of(&piece).ok_or(Failure::Unreadable)? {
                 is_over = is_over || self.told(&event)?;

@@ -111,8 +111,12 @@ impl Mix {
 
     /// The kinds, for a title.
     pub(crate) fn kinds(&self) -> String {
-        let mut kinds: Vec<&str> = self.parts.iter().map(|part| part.kind.as_str()).collect();
-        kinds.dedup();
+        let mut kinds: Vec<&str> = Vec::new();
+        for part in &self.parts {
+            if !kinds.contains(&part.kind.as_str()) {
+                kinds.push(&part.kind);
+            }
+        }
         kinds.join(", ")
     }
 }

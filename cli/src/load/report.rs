@@ -236,7 +236,8 @@ impl Report {
                 part.failed + part.cancelled
             })),
             Figure::Lost => number(part.map_or(self.unfinished, |part| part.unfinished)),
-            Figure::Late => number(self.late.as_ref().map_or(0, |late| late.jobs)),
+            // A closed loop has no schedule, so nothing is ever late.
+            Figure::Late => number(self.late.as_ref()?.jobs),
             Figure::Accepted => accepted(),
             Figure::Finished => finished(),
             Figure::Throughput if is_followed => finished(),

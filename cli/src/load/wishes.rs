@@ -155,6 +155,11 @@ impl TryFrom<String> for Time {
     }
 }
 
+/// Mine, and where there are none, theirs.
+fn first<T>(mine: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+    if mine.is_empty() { theirs } else { mine }
+}
+
 impl Wishes {
     /// With the files of payloads where they are seen from this folder.
     pub(super) fn beside(mut self, folder: &Path) -> Self {
@@ -167,7 +172,6 @@ impl Wishes {
     /// These, and where they say nothing, those.
     pub(super) fn over(self, file: Self) -> Self {
         let says_jobs = self.kind.is_some() || self.payload.is_some() || !self.mix.is_empty();
-        let first = |mine: Vec<_>, theirs| if mine.is_empty() { theirs } else { mine };
         Self {
             url: self.url.or(file.url),
             jobs_of_file: if says_jobs {
@@ -182,11 +186,7 @@ impl Wishes {
             priority: self.priority.or(file.priority),
             connections: self.connections.or(file.connections),
             rate: self.rate.or(file.rate),
-            stages: if self.stages.is_empty() {
-                file.stages
-            } else {
-                self.stages
-            },
+            stages: first(self.stages, file.stages),
             duration: self.duration.or(file.duration),
             jobs: self.jobs.or(file.jobs),
             wait: self.wait.or(file.wait),

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -101,6 +102,18 @@ impl Coatcheck {
 
     pub(crate) fn call(&self, arguments: &[&str]) -> Ran {
         call(&[("COATCHECK_URL", &self.url)], arguments, "")
+    }
+
+    /// A kind that is not built in is there once the worker has announced it.
+    pub(crate) fn wait_for_kind(&self, kind: &str) {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let probe = self.call(&["submit", kind, "--content-type=text/plain", "probe"]);
+            if probe.status == 0 {
+                return;
+            }
+            assert!(Instant::now() < until, "{probe:?}");
+        }
     }
 
     /// Submits a job and gives its id.

@@ -263,6 +263,7 @@ fn bytes_go_as_they_are() {
     let file = coatcheck.folder.path().join("bytes");
     std::fs::write(&file, &bytes).unwrap();
     let argument = format!("@{}", file.display());
+    coatcheck.wait_for_kind("command.talk");
     let id = coatcheck.submit(&[
         "command.talk",
         &argument,

@@ -1,12 +1,13 @@
 //! The history of a job's attempts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::timestamp::Timestamp;
 
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptOutcome {
     /// With a result.

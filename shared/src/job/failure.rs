@@ -1,12 +1,13 @@
 //! Why a job, or one attempt of it, failed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest message that is kept, in bytes. A handler's error may carry a whole page.
 const LONGEST_MESSAGE: usize = 8 * 1024;
 
 /// What ended an attempt or a job without a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureType {
     /// The handler returned an error.
@@ -41,7 +42,7 @@ impl FailureType {
 }
 
 /// A failure as it is recorded and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// What ended it.
     #[serde(rename = "type")]

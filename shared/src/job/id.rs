@@ -2,15 +2,19 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
 
 use crate::{clock::Clock, timestamp::Timestamp};
 
 /// The identity of a job: a UUID of version 7, so ids sort by the time of submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
-pub struct JobId(Uuid);
+#[schemars(inline)]
+pub struct JobId(#[schemars(with = "String", extend("format" = "uuid"))] Uuid);
 
 impl JobId {
     /// A new id that carries the clock's time. Ids made by one thread always increase.

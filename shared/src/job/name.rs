@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const LONGEST: usize = 64;
@@ -19,8 +20,9 @@ macro_rules! name {
         $(#[$documentation])*
         ///
         /// 1 to 64 characters of `a-z`, `0-9`, `_`, `.`, `-`. Cheap to clone.
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(Arc<str>);
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+        #[schemars(inline)]
+        pub struct $type(#[schemars(regex(pattern = r"^[a-z0-9_.-]{1,64}$"))] Arc<str>);
 
         impl $type {
             /// The name.

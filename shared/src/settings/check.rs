@@ -128,6 +128,7 @@ impl Settings {
             1.0,
             f64::from(u32::MAX),
         );
+        range("limits.last_call_s", self.limits.last_call_s, 0.0, 60.0);
         range(
             "limits.rate_per_s",
             self.limits.rate_per_s,
@@ -237,6 +238,7 @@ mod tests {
              store.committers = 0\n\
              limits.queue_depth = 0\n\
              limits.rate_per_s = -1\n\
+             limits.last_call_s = 61\n\
              cors.origins = [\"https://a.example/\"]\n\
              traces.sample_ratio = 2\n\
              traces.endpoint = \"collector:4318\"\n\
@@ -251,6 +253,7 @@ mod tests {
             "store.committers",
             "limits.queue_depth is 0",
             "limits.rate_per_s is -1, it goes from 0",
+            "limits.last_call_s is 61, it goes from 0 to 60",
             "cors.origins holds \"https://a.example/\"",
             "traces.sample_ratio is 2, it goes from 0 to 1",
             "OTEL_EXPORTER_OTLP_ENDPOINT",

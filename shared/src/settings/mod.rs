@@ -128,6 +128,7 @@ pub struct LimitSettings {
     pub unfinished_jobs: u32,
     pub rate_per_s: f64,
     pub rate_burst: u32,
+    pub last_call_s: f64,
 }
 
 /// `[cors]`: which pages of other origins may call.
@@ -245,6 +246,13 @@ impl WorkerSettings {
     /// How long a job that was told to stop may take over it.
     pub const fn cancel_grace(&self) -> Duration {
         Duration::from_secs(self.cancel_grace_s)
+    }
+}
+
+impl LimitSettings {
+    /// How long connections go on being accepted after SIGTERM.
+    pub fn last_call(&self) -> Duration {
+        Duration::from_secs_f64(self.last_call_s)
     }
 }
 

@@ -315,8 +315,8 @@ pub trait RunStore: Send + Sync + 'static {
     async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError>;
 }
 
-/// What a worker asks for suspects: jobs that wait again after a worker has died under them. They
-/// have no hints.
+/// What a worker asks for suspects: jobs that wait again after a worker has died under them. What
+/// hints they have lead nowhere: an ordinary claim leaves them alone.
 #[async_trait]
 pub trait SuspectStore: Send + Sync + 'static {
     /// Up to `limit` suspects of these queues and kinds, the one that has waited longest first.

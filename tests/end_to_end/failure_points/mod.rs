@@ -27,10 +27,11 @@ const VARIABLE: &str = "COATCHECK_FAILPOINTS";
 /// How long processes may live without coming to a point before they are told to end: some points
 /// are only there.
 const QUIET: Duration = Duration::from_secs(4);
-/// How long it may take to crash everywhere.
-const CRASHING: Duration = Duration::from_secs(70);
+/// How long it may take to crash everywhere. Like the next a bound for a busy machine: what has
+/// come to every point goes on at once.
+const CRASHING: Duration = Duration::from_secs(180);
 /// How long processes may live with errors, or with delays.
-const LIVING: Duration = Duration::from_secs(50);
+const LIVING: Duration = Duration::from_secs(120);
 /// How often a worker with jobs in hand is killed meanwhile: less often than rescuing them takes,
 /// when that fails at each of its points first.
 const KILLED_EVERY: Duration = Duration::from_secs(15);

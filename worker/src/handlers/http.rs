@@ -49,6 +49,25 @@ impl HttpHandler {
         })
     }
 
+    async fn answer(
+        &self,
+        payload: HttpPayload,
+        traceparent: Option<&str>,
+        context: &JobContext,
+    ) -> Result<JobResult, HandlerError> {
+        let mut request = request::build(&self.client, payload, traceparent)?;
+        if !self.allow_private {
+            address::check_literal(request.url())?;
+        }
+        request.timeout_mut().get_or_insert(self.timeout);
+        tokio::select! {
+            answer = self.call(request, context) => answer,
+            () = context.cancellation().cancelled() => {
+                Err(HandlerError::retry("the call was broken off"))
+            }
+        }
+    }
+
     async fn call(
         &self,
         request: reqwest::Request,
@@ -75,17 +94,7 @@ impl Handler for HttpHandler {
         let call = trace_of(&payload, context);
         let traceparent = call.as_ref().map(Span::traceparent);
         let traceparent = traceparent.as_deref().or(context.traceparent());
-        let mut request = request::build(&self.client, payload, traceparent)?;
-        if !self.allow_private {
-            address::check_literal(request.url())?;
-        }
-        request.timeout_mut().get_or_insert(self.timeout);
-        let outcome = tokio::select! {
-            outcome = self.call(request, context) => outcome,
-            () = context.cancellation().cancelled() => {
-                Err(HandlerError::retry("the call was broken off"))
-            }
-        };
+        let outcome = self.answer(payload, traceparent, context).await;
         end_trace(call, &outcome, context);
         outcome
     }

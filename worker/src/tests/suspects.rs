@@ -76,3 +76,19 @@ async fn suspects_run_apart_from_other_jobs_and_alone_on_their_last_chance() {
         "those with chances left need not be alone"
     );
 }
+
+#[tokio::test]
+async fn suspects_run_though_what_ran_before_outlasts_their_turn() {
+    let (bed, record) = (Bed::new("worker.concurrency = 20").await, Record::default());
+    let suspect = bed.store(vec![bed.job(&Script::Succeed)]).await;
+    crash(&bed, &suspect, 1).await;
+    let slow = bed.run(Script::SleepMs(8_000)).await;
+
+    let worker = bed.start(record.registry());
+    let (slow, suspect) = (bed.finished(slow).await, bed.finished(suspect[0]).await);
+    worker.end().await.unwrap();
+
+    // It needs no second turn, which would be half as late as the first was long, or later.
+    let waited = suspect.started_at.unwrap().since(slow.finished_at.unwrap());
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+}

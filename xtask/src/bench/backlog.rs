@@ -57,7 +57,8 @@ fn cost(subject: &Subject, binary: &Path) -> Result<Cost> {
         binary,
         &subject.url()?,
         &["--connections=64", "--jobs", JOBS, "--wait=long-poll"],
-    )?;
+    )?
+    .flawless()?;
     let used = subject.processor_time()?.saturating_sub(before);
     #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 jobs")]
     let jobs = report.accepted.max(1) as f64;

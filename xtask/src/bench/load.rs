@@ -17,6 +17,22 @@ pub(crate) struct Report {
     pub(crate) latency_ms: Latencies,
 }
 
+impl Report {
+    /// All that went wrong.
+    pub(crate) fn error_count(&self) -> u64 {
+        self.errors.values().map(|error| error.count).sum()
+    }
+
+    /// The report, where nothing went wrong: a point of a chart could not say that something did.
+    pub(crate) fn flawless(self) -> Result<Self> {
+        let errors = self.error_count();
+        if errors > 0 {
+            return Err(format!("there were {errors} errors under load").into());
+        }
+        Ok(self)
+    }
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Error {
     pub(crate) count: u64,

@@ -210,7 +210,7 @@ fn push_quantiles(rows: &mut Vec<Row>, name: &str, quantiles: Option<Quantiles>)
 
 /// Only where there are some: a measurement with errors is to stand out.
 fn push_errors(rows: &mut Vec<Row>, name: &str, report: &Report) {
-    let errors: u64 = report.errors.values().map(|error| error.count).sum();
+    let errors = report.error_count();
     if errors > 0 {
         eprintln!("   errors: {}", names(report));
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 errors")]

@@ -140,7 +140,8 @@ fn followed(subject: &Subject, binary: &Path, connections: usize) -> Result<Meas
         binary,
         &subject.url()?,
         &["--wait=long-poll", "--duration=4s", &connections],
-    )?;
+    )?
+    .flawless()?;
     let post = report.latency_ms.post.ok_or("nothing was accepted")?;
     Ok(Measured {
         jobs: report.accepted,

@@ -11,18 +11,63 @@ use actix_web::{
 };
 use bytes::Bytes;
 use coatcheck_shared::job::{JobId, NewJob};
+use serde_json::json;
 
-use self::submissions::Batch;
-use super::submission::Submission;
+use self::{
+    outcomes::OutcomesView,
+    submissions::{Batch, BatchBody},
+};
+use super::{
+    submission::{Submission, SubmissionBody},
+    submit,
+};
 use crate::{
     api::Api,
     caller::Caller,
-    idempotency::IdempotencyKey,
+    idempotency::{self, IdempotencyKey},
+    openapi::{Content, Operation, Parameter, Reply, Tag, example, field},
     problem::{Problem, ProblemType},
     query::{self, Query},
     reply::Answer,
     trace_context,
 };
+
+/// What this endpoint says of itself.
+pub(crate) fn describe() -> Operation {
+    let submissions = json!([example::submission(), example::full_submission()]);
+    let outcome = json!({"outcomes": [{"status": 202, "job": example::queued_job()}]});
+    let atomic = Parameter::query(
+        "atomic",
+        "All of them or none. For lines, which have no other place for it.",
+        || json!({"type": "boolean", "default": false}),
+    );
+    Operation::new(Tag::ManyJobs, "submitBatch", "Hand in many jobs")
+        .says(
+            "Up to 1,000, in one object or a submission a line. Each has an outcome of its own, in \
+             their order. With `atomic` all are stored or none, and what is wrong with one is the \
+             answer: its pointers begin with `/jobs/` and its number. Only an atomic batch takes \
+             an `Idempotency-Key`.",
+        )
+        .with([atomic, idempotency::PARAMETER, trace_context::PARAMETER])
+        .takes::<BatchBody>([("batch", json!({"jobs": submissions, "atomic": false}))])
+        .takes_content(Content::taken::<Vec<SubmissionBody>>(
+            "application/x-ndjson",
+            [("lines", submissions)],
+        ))
+        .answers(
+            Reply::json::<OutcomesView<'_>>(
+                200,
+                "Not all were accepted; each outcome says what became of it.",
+                json!({"outcomes": [{"status": 409, "error": example::problem()}]}),
+            )
+            .sometimes([field::IDEMPOTENT_REPLAYED]),
+        )
+        .answers(
+            Reply::json::<OutcomesView<'_>>(202, "All were accepted.", outcome)
+                .sometimes([field::IDEMPOTENT_REPLAYED]),
+        )
+        .problems(submit::PROBLEMS)
+}
 
 /// Stores what can be stored of a batch, or all of it or nothing; one outcome each.
 pub(crate) async fn post(

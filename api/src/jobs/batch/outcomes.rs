@@ -2,12 +2,14 @@
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, http::StatusCode};
 use coatcheck_shared::job::Job;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::super::view::JobView;
 use crate::{
     idempotency::{IDEMPOTENT_REPLAYED, REPLAYED},
+    openapi,
     problem::Problem,
     reply::{self, Answer},
     request_id::RequestId,
@@ -24,18 +26,30 @@ pub(super) struct Outcomes {
     pub(super) replayed: bool,
 }
 
-#[derive(Serialize)]
-struct OutcomesView<'a> {
+/// What became of a batch.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BatchOutcomes")]
+pub(super) struct OutcomesView<'a> {
     outcomes: Vec<OutcomeView<'a>>,
 }
 
-#[derive(Serialize)]
+/// What became of one submission.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BatchOutcome")]
 struct OutcomeView<'a> {
+    /// The status that it would have had by itself.
     status: u16,
+    /// Its job, where it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<JobView<'a>>,
+    /// What is wrong with it, where it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "problem_schema")]
     error: Option<Value>,
+}
+
+fn problem_schema(_: &mut SchemaGenerator) -> Schema {
+    openapi::problem_reference()
 }
 
 impl Outcomes {

@@ -1,8 +1,10 @@
 //! Taking a batch apart into submissions, none of which is looked into.
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde_json::value::RawValue;
 
+use super::super::submission::SubmissionBody;
 use crate::{
     body::Form,
     problem::{FieldError, Problem, ProblemType},
@@ -14,6 +16,19 @@ const LARGEST: usize = 1_000;
 
 /// The fields of a batch, for who has used another.
 const KNOWN: &str = "jobs, atomic";
+
+/// A batch as it is documented; [`Batch::read`] is what reads it.
+#[derive(JsonSchema)]
+#[schemars(rename = "Batch", deny_unknown_fields)]
+#[expect(dead_code, reason = "for its schema alone")]
+pub(super) struct BatchBody {
+    /// The submissions.
+    #[schemars(length(min = 1, max = LARGEST))]
+    jobs: Vec<SubmissionBody>,
+    /// Whether all of them are stored or none is.
+    #[schemars(default)]
+    atomic: bool,
+}
 
 /// A batch, taken apart.
 #[derive(Debug)]

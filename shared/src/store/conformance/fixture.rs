@@ -42,8 +42,19 @@ pub(super) async fn sqlite() -> Fixture {
     }
 }
 
-/// A database of its own in the server that TEST_DATABASE_URL names.
 pub(super) async fn postgres() -> Fixture {
+    let store = empty_postgres().await;
+    store.check_schema().await.unwrap_err();
+    store.migrate().await.unwrap();
+    store.check_schema().await.unwrap();
+    Fixture {
+        store: Arc::new(store),
+        _folder: None,
+    }
+}
+
+/// A database of its own, without a schema, in the server that TEST_DATABASE_URL names.
+pub(in crate::store) async fn empty_postgres() -> PostgresStore {
     let server = std::env::var("TEST_DATABASE_URL").expect(
         "TEST_DATABASE_URL names a Postgres in which databases may be made; \
          `cargo xtask test` starts one",
@@ -65,14 +76,7 @@ pub(super) async fn postgres() -> Fixture {
         deadline: DEADLINE,
     };
     assert!(settings.url.expose_secret().contains(&name));
-    let store = PostgresStore::connect(&settings).unwrap();
-    store.check_schema().await.unwrap_err();
-    store.migrate().await.unwrap();
-    store.check_schema().await.unwrap();
-    Fixture {
-        store: Arc::new(store),
-        _folder: None,
-    }
+    PostgresStore::connect(&settings).unwrap()
 }
 
 pub(super) fn now() -> Timestamp {

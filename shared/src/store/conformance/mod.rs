@@ -15,6 +15,7 @@ mod streaming;
 mod submitting;
 mod suspects;
 
+pub(super) use fixture::empty_postgres;
 use fixture::{Fixture, postgres, sqlite};
 
 /// Makes a test of each case for each dialect.

@@ -10,6 +10,7 @@ mod given_up;
 mod inserts;
 mod jobs;
 mod keeping;
+mod migrating;
 mod moves;
 mod reads;
 mod runs;
@@ -98,25 +99,6 @@ impl PostgresStore {
             deadline,
             given_up,
         })
-    }
-
-    /// Brings the schema up to this program's.
-    ///
-    /// # Errors
-    /// Where the database cannot be reached, or its schema is a later program's.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        super::schema::migrate(&MIGRATIONS, &self.writer).await
-    }
-
-    /// Whether the schema is this program's.
-    ///
-    /// # Errors
-    /// Where it is not, saying what to do.
-    pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let applied: Result<Vec<i64>, sqlx::Error> = sqlx::query_scalar(super::schema::APPLIED)
-            .fetch_all(&self.writer)
-            .await;
-        super::schema::check(&MIGRATIONS, applied)
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {

@@ -38,7 +38,7 @@ pub async fn facts(path: &Path) -> Result<SqliteFacts, StoreError> {
         let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
             .fetch_one(&mut connection)
             .await?;
-        let applied: Result<Vec<i64>, sqlx::Error> = sqlx::query_scalar(schema::APPLIED)
+        let applied = sqlx::query_as(schema::APPLIED)
             .fetch_all(&mut connection)
             .await;
         connection.close().await?;

@@ -46,7 +46,11 @@ impl HotWrites {
         tokio::spawn(async move {
             let mut writes = Vec::with_capacity(MOST_TOGETHER);
             while receiver.recv_many(&mut writes, MOST_TOGETHER).await > 0 {
-                write(&writer, std::mem::take(&mut writes)).await;
+                // Whoever has gone away has been told that it failed, and asks again.
+                writes.retain(Write::is_awaited);
+                if !writes.is_empty() {
+                    write(&writer, std::mem::take(&mut writes)).await;
+                }
             }
         });
         Self(sender)
@@ -126,6 +130,15 @@ impl Write {
                 Written::Finished(finishes::finish(connection, finishes).await?)
             }
         })
+    }
+
+    fn is_awaited(&self) -> bool {
+        let is_abandoned = match self {
+            Self::Insert(_, reply) => reply.is_closed(),
+            Self::Claim(_, reply) => reply.is_closed(),
+            Self::Finish(_, reply) => reply.is_closed(),
+        };
+        !is_abandoned
     }
 
     /// Tells whoever waits, unless they have gone away.

@@ -109,7 +109,11 @@ impl SqliteStore {
             .max_lifetime(None)
             .connect_with(writer_options)
             .await?;
-        schema::migrate(&MIGRATIONS, &writer).await?;
+        schema::migrate(&MIGRATIONS, &writer)
+            .await
+            .map_err(schema::failed)?;
+        let applied = sqlx::query_as(schema::APPLIED).fetch_all(&writer).await;
+        schema::check(&MIGRATIONS, applied)?;
         let reader = SqlitePoolOptions::new()
             .max_connections(settings.readers)
             .acquire_timeout(settings.deadline)

@@ -22,6 +22,10 @@ const GRAIN: Duration = Duration::from_millis(30);
 /// and a machine under test is slow.
 const LONGEST_ANSWER: Duration = Duration::from_secs(4);
 
+/// How long a connection may lie in the kernel's queue before a process accepts it: a request that
+/// breaks sooner, as the process closes its door, has reached nobody.
+const ACCEPTED_WITHIN: Duration = Duration::from_millis(100);
+
 /// A promise that can be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Promise {
@@ -350,7 +354,8 @@ fn answers_keep_the_contract(exchange: &Exchange, history: &History, found: &mut
     let request = &exchange.request;
     match &exchange.answer {
         Answer::Nothing { connected } => {
-            if *connected && history.excuses.no_resets {
+            let took = exchange.answered_at.saturating_sub(exchange.asked_at);
+            if *connected && took > ACCEPTED_WITHIN && history.excuses.no_resets {
                 found.add(
                     Promise::Reset,
                     format!("{request:?} asked of API {}", exchange.api),

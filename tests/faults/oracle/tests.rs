@@ -321,19 +321,22 @@ fn answers_are_those_of_the_contract() {
 
 #[test]
 fn a_request_is_answered_where_no_process_dies() {
-    let reset = |excuses: Excuses| {
+    let reset_after = |ms: u64, excuses: Excuses| {
         broken(|it| {
-            it.exchanges
-                .push(unanswered(30, Request::Get { id: "a".into() }));
+            let mut broken_off = unanswered(30, Request::Get { id: "a".into() });
+            broken_off.answered_at = at(30 + ms);
+            it.exchanges.push(broken_off);
             it.excuses = excuses;
         })
     };
-    assert_eq!(reset(Excuses::default()), []);
+    assert_eq!(reset_after(200, Excuses::default()), []);
     let strict = Excuses {
         no_resets: true,
         ..Excuses::default()
     };
-    assert_eq!(reset(strict), [Promise::Reset]);
+    assert_eq!(reset_after(200, strict), [Promise::Reset]);
+    // Nobody has accepted it yet.
+    assert_eq!(reset_after(50, strict), []);
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use secrecy::SecretString;
+    use sqlx::Executor;
 
     use super::super::{PostgresSettings, PostgresStore};
     use crate::{store::JobStore, test_proxy::TestProxy};
@@ -126,5 +127,25 @@ mod tests {
         while ask_all().await.iter().any(Result::is_err) {
             assert!(begun.elapsed() < SOON, "they are not replaced");
         }
+    }
+    #[tokio::test]
+    async fn a_transaction_whose_client_is_gone_gives_back_what_it_has_locked() {
+        let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names one");
+        let store = PostgresStore::connect(&PostgresSettings {
+            url: SecretString::from(url),
+            connections: 2,
+            deadline: DEADLINE,
+        });
+        let store = store.unwrap();
+        // A number that no other test locks.
+        let lock = "SELECT pg_advisory_xact_lock(7135246)";
+        let mut gone = store.begin().await.unwrap();
+        gone.execute(lock).await.unwrap();
+        let begun = Instant::now();
+        // Nothing more is heard of it, and it is not dropped.
+        while store.writer.execute(lock).await.is_err() {
+            assert!(begun.elapsed() < SOON, "it is locked for good");
+        }
+        drop(gone);
     }
 }

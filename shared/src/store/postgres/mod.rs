@@ -70,7 +70,15 @@ impl PostgresStore {
         let options = PgConnectOptions::from_str(settings.url.expose_secret())
             .map_err(|_| StoreError::Schema("DATABASE_URL is no postgres:// URL".into()))?
             .application_name("coatcheck")
-            .options([("statement_timeout", statement_limit.as_str())])
+            .options([
+                ("statement_timeout", statement_limit.as_str()),
+                // Nor must one's transaction that is gone without a word keep what it has locked:
+                // the keys of its submissions, say.
+                (
+                    "idle_in_transaction_session_timeout",
+                    statement_limit.as_str(),
+                ),
+            ])
             .disable_statement_logging();
         let (given_up, deadline) = (GivenUp::never(), settings.deadline);
         let looked_at = given_up.clone();

@@ -37,6 +37,8 @@ enum Task {
     Test(test::Arguments),
     /// Check the licences and the sources of all dependencies, offline.
     Audit,
+    /// Try the document of the API by Schemathesis alone, as `test` does at its end.
+    Schemathesis,
     /// Bring docker-compose.yml up on a real engine, harm it, and show that nothing is lost.
     ComposeTest(compose::Arguments),
     /// Measure the product in both modes and print one table.
@@ -52,6 +54,9 @@ fn main() -> ExitCode {
     let outcome = interrupt::listen().and_then(|()| match arguments.task {
         Task::Test(arguments) => test::run(&arguments),
         Task::Audit => audit::run(),
+        Task::Schemathesis => {
+            workspace::metadata().and_then(|metadata| schemathesis::run(&metadata.target_directory))
+        }
         Task::ComposeTest(arguments) => compose::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Faults(arguments) => faults::run(&arguments),

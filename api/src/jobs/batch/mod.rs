@@ -15,12 +15,9 @@ use serde_json::json;
 
 use self::{
     outcomes::OutcomesView,
-    submissions::{Batch, BatchBody},
+    submissions::{Batch, BatchBody, BatchLines},
 };
-use super::{
-    submission::{Submission, SubmissionBody},
-    submit,
-};
+use super::{submission::Submission, submit};
 use crate::{
     api::Api,
     caller::Caller,
@@ -50,7 +47,7 @@ pub(crate) fn describe() -> Operation {
         )
         .with([atomic, idempotency::PARAMETER, trace_context::PARAMETER])
         .takes::<BatchBody>([("batch", json!({"jobs": submissions, "atomic": false}))])
-        .takes_content(Content::taken::<Vec<SubmissionBody>>(
+        .takes_content(Content::taken::<BatchLines>(
             "application/x-ndjson",
             [("lines", submissions)],
         ))

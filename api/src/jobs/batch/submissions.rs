@@ -30,6 +30,12 @@ pub(super) struct BatchBody {
     atomic: bool,
 }
 
+/// A batch of lines as it is documented, a submission a line.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "for its schema alone")]
+pub(super) struct BatchLines(#[schemars(length(min = 1, max = LARGEST))] Vec<SubmissionBody>);
+
 /// A batch, taken apart.
 #[derive(Debug)]
 pub(super) struct Batch {

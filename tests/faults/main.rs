@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use coatcheck_tests::{Result, product::binary};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{fault::Fault, machine::Machine, runner::Run, scenarios::Scenario};
 
@@ -61,7 +62,12 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let outcome = tokio::select! {
+        outcome = run(Arguments::parse()) => outcome,
+        // Servers and processes go with their worlds.
+        interrupted = interrupted() => interrupted.and(Err("interrupted".into())),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -69,6 +75,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends with Ctrl-C, or with the SIGTERM that `xtask` passes on.
+async fn interrupted() -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
+    Ok(())
 }
 
 /// Whether every promise was kept.

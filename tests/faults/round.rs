@@ -32,6 +32,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(40);
 /// for.
 const SLOW: Duration = Duration::from_secs(15);
 
+/// How long the list may be refused once all is healed.
+const LIST_LIMIT: Duration = Duration::from_secs(20);
+
 /// How many items a page of the list has at most.
 const PAGE: usize = 1_000;
 
@@ -221,11 +224,17 @@ fn of_round(recorder: &Recorder, filter: &str) -> String {
 /// The jobs that the product knows, whoever was told of them.
 async fn listed(api: SocketAddr, filter: &str) -> Result<Vec<JobSeen>> {
     let client = Client::new(api)?;
+    let begun = Instant::now();
     let mut jobs = Vec::new();
     let mut cursor = String::new();
     loop {
         let path = format!("/v1/jobs?limit={PAGE}{filter}{cursor}");
         let answer = client.get(&path).await?;
+        if answer.status == 503 && begun.elapsed() < LIST_LIMIT {
+            // The machine is busy: what was healed is asked again.
+            sleep(Duration::from_millis(200)).await;
+            continue;
+        }
         if !matches!(answer.status, 200 | 206) {
             return Err(
                 format!("the list was answered {}: {}", answer.status, answer.text()).into(),

@@ -34,13 +34,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     drive(&debug, &binary, &arguments.driver)
 }
 
-/// The short run that is a part of every test: each fault once, and the quick scenarios.
-pub(crate) fn short_run() -> Result<()> {
-    let debug = metadata()?.target_directory.join("debug");
-    let arguments = ["--worlds=3", "--quick"].map(str::to_owned);
-    drive(&debug, &debug.join("coatcheck"), &arguments)
-}
-
 fn drive(debug: &Path, binary: &Path, arguments: &[String]) -> Result<()> {
     let mut driver = std::process::Command::new(debug.join("faults"));
     driver.args(arguments).env(BINARY_VARIABLE, binary);

@@ -1,7 +1,7 @@
 //! The oracle is right about a good history, and finds each way in which one can be bad.
 
 use super::*;
-use crate::history::{Excuses, JobSeen};
+use crate::history::{Exchange, Excuses, JobSeen};
 
 const fn at(ms: u64) -> Duration {
     Duration::from_millis(ms)

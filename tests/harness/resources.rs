@@ -63,6 +63,19 @@ pub fn memory(process: u32) -> Result<u64> {
     status(process, "VmRSS:")
 }
 
+/// How many sockets a process holds open.
+///
+/// # Errors
+/// Where there is no such process, or it is another user's.
+pub fn sockets(process: u32) -> Result<usize> {
+    let open = fs::read_dir(format!("/proc/{process}/fd"))?.flatten();
+    Ok(open
+        // One that was closed since the listing leads nowhere.
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count())
+}
+
 /// Lets [`peak_memory`] count from now on.
 ///
 /// # Errors

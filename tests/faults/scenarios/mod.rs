@@ -2,6 +2,7 @@
 
 mod away;
 mod crowd;
+mod held;
 mod overload;
 
 use std::{path::Path, time::Duration};

@@ -5,6 +5,7 @@ use coatcheck_tests::Result;
 use rand::rngs::StdRng;
 
 use super::{
+    clients::Jobs,
     history::Excuses,
     machine::Machine,
     recorder::Recorder,
@@ -23,7 +24,7 @@ pub(crate) enum Fault {
     KillAll,
     /// A process crashes at a named point of its code (needs the build with `failure-points`).
     KillAtPoint,
-    /// A worker stands still (SIGSTOP) past its lease, and goes on.
+    /// A worker stands still (SIGSTOP) past its lease, with ends of jobs half recorded, and goes on.
     Zombie,
     /// An API stands still for a while.
     FreezeApi,
@@ -98,11 +99,19 @@ impl Fault {
         .map(String::as_str)
     }
 
-    /// The longest that its round's jobs run, in milliseconds: past the lease where that matters.
-    pub(crate) const fn longest_job_ms(self) -> u32 {
+    /// Its round's jobs: of those whose worker loses its lease, many outlive that.
+    pub(crate) const fn jobs(self) -> Jobs {
         match self {
-            Self::Zombie | Self::DatabaseCut | Self::DatabaseSilent => 5_000,
-            _ => 1_000,
+            Self::Zombie | Self::DatabaseCut | Self::DatabaseSilent => Jobs {
+                longest_ms: 5_000,
+                long_of_ten: 5,
+                pause_ms: 200,
+            },
+            _ => Jobs {
+                longest_ms: 1_000,
+                long_of_ten: 1,
+                pause_ms: 60,
+            },
         }
     }
 

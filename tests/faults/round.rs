@@ -13,7 +13,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::sleep;
 
 use super::{
-    clients::{Clients, Jobs, pause, probe},
+    clients::{Clients, pause, probe},
     fault::Fault,
     history::{Execution, History, JobSeen, Request},
     machine::Machine,
@@ -105,11 +105,7 @@ pub(crate) async fn play(
     let before = counted(world);
     // Programs that are still writing append to what is there.
     fs::write(world.executions(), "")?;
-    let jobs = Jobs {
-        longest_ms: fault.longest_job_ms(),
-        pause_ms: 60,
-    };
-    let clients = Clients::start(&recorder, seed, jobs)?;
+    let clients = Clients::start(&recorder, seed, fault.jobs())?;
     pause(&mut rng, 300, 700).await;
 
     let struck = fault.strike(world, machine, &recorder, &mut rng).await;

@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     clients::pause,
     machine::Machine,
+    proxy::Line,
     world::{LEASE, Member, World},
 };
 
@@ -95,7 +96,13 @@ pub(crate) async fn kill_at_point(world: &mut World, rng: &mut StdRng) -> Result
 
 pub(crate) async fn zombie(world: &mut World, rng: &mut StdRng) -> Result<Vec<String>> {
     let worker = one(&mut world.workers, rng);
+    // So that it stands still with ends of jobs waiting to be recorded: those it sends off as the
+    // first thing when it goes on, when others have its jobs already.
+    let delay = Duration::from_millis(rng.random_range(50..150));
+    worker.database.set(Line::Slow(delay));
+    pause(rng, 600, 1_500).await;
     worker.signal(Signal::SIGSTOP)?;
+    worker.database.set(Line::Open);
     let past_the_sweep = LEASE + Duration::from_millis(rng.random_range(1_200..2_200));
     sleep(past_the_sweep).await;
     worker.signal(Signal::SIGCONT)?;

@@ -69,8 +69,6 @@ impl Clients {
 pub(crate) struct Jobs {
     /// The longest that one runs, in milliseconds.
     pub(crate) longest_ms: u32,
-    /// How many of ten may run as long as that.
-    pub(crate) long_of_ten: u32,
     /// The longest pause of a submitter between two jobs, in milliseconds.
     pub(crate) pause_ms: u64,
 }
@@ -139,12 +137,10 @@ impl Submitter {
 
 /// A job of any sort.
 fn submission(rng: &mut StdRng, round: &str, key: &str, jobs: Jobs) -> Value {
-    let ms = if rng.random_ratio(jobs.long_of_ten, 10) {
-        rng.random_range(0..jobs.longest_ms.max(1))
-    } else if rng.random() {
-        rng.random_range(0..300)
-    } else {
-        0
+    let ms = match rng.random_range(0..10) {
+        0..=3 => 0,
+        4..=8 => rng.random_range(0..300),
+        _ => rng.random_range(0..jobs.longest_ms.max(1)),
     };
     let mark = |fails: u32| {
         // One that is tried again and again is short each time, or it alone would take half a minute.

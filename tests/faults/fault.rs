@@ -5,7 +5,6 @@ use coatcheck_tests::Result;
 use rand::rngs::StdRng;
 
 use super::{
-    clients::Jobs,
     history::Excuses,
     machine::Machine,
     recorder::Recorder,
@@ -99,22 +98,6 @@ impl Fault {
         .map(String::as_str)
     }
 
-    /// Its round's jobs: of those whose worker loses its lease, many outlive that.
-    pub(crate) const fn jobs(self) -> Jobs {
-        match self {
-            Self::Zombie | Self::DatabaseCut | Self::DatabaseSilent => Jobs {
-                longest_ms: 5_000,
-                long_of_ten: 5,
-                pause_ms: 200,
-            },
-            _ => Jobs {
-                longest_ms: 1_000,
-                long_of_ten: 1,
-                pause_ms: 60,
-            },
-        }
-    }
-
     /// Whether processes end by it.
     pub(crate) const fn kills(self) -> bool {
         matches!(
@@ -154,7 +137,7 @@ impl Fault {
             Self::KillWorker => processes::kill_worker(world, rng).await,
             Self::KillAll => processes::kill_all(world, rng).await,
             Self::KillAtPoint => processes::kill_at_point(world, rng).await,
-            Self::Zombie => processes::zombie(world, rng).await,
+            Self::Zombie => processes::zombie(world, recorder, rng).await,
             Self::FreezeApi => processes::freeze_api(world, rng).await,
             Self::RollingRestart => processes::rolling_restart(world, rng).await,
             Self::ClockAhead => processes::wrong_clock(world, machine, "+1h", rng).await,
@@ -173,8 +156,8 @@ impl Fault {
             Self::CommitsTerminated => postgres::terminate_commits(world).await,
             Self::ConnectionsEaten => postgres::eat_connections(world, rng).await,
             Self::DiskFull => postgres::fill_disk(world, rng).await,
-            Self::DatabaseCut => network::cut_database(world, rng).await,
-            Self::DatabaseSilent => network::silence_database(world, rng).await,
+            Self::DatabaseCut => network::cut_database(world, recorder, rng).await,
+            Self::DatabaseSilent => network::silence_database(world, recorder, rng).await,
             Self::AnswersLost => network::lose_answers(world, rng).await,
             Self::RequestsLost => network::lose_requests(world, rng).await,
             Self::HalfOpen => network::forget(world, rng).await,

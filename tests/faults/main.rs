@@ -24,7 +24,7 @@ mod strikes;
 mod watch;
 mod world;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 use clap::{Parser, ValueEnum};
 use coatcheck_tests::{Result, product::binary};
@@ -102,6 +102,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
         .unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("seed {seed}");
     let rounds = arguments.rounds.unwrap_or(faults.len() as u64);
+    let begun = Instant::now();
     let run = Run::new(binary, machine, seed, rounds);
     let mut is_well = true;
     if !faults.is_empty() {
@@ -112,6 +113,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
     for scenario in scenarios {
         is_well &= run.scenario(scenario).await;
     }
+    println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
     Ok(is_well)
 }
 

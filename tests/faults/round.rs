@@ -13,7 +13,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::sleep;
 
 use super::{
-    clients::{Clients, pause, probe},
+    clients::{Clients, Jobs, pause, probe},
     fault::Fault,
     history::{Execution, History, JobSeen, Request},
     machine::Machine,
@@ -34,6 +34,12 @@ const SLOW: Duration = Duration::from_secs(15);
 
 /// How long the list may be refused once all is healed.
 const LIST_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the clients submit.
+const JOBS: Jobs = Jobs {
+    longest_ms: 1_000,
+    pause_ms: 60,
+};
 
 /// How many items a page of the list has at most.
 const PAGE: usize = 1_000;
@@ -105,7 +111,7 @@ pub(crate) async fn play(
     let before = counted(world);
     // Programs that are still writing append to what is there.
     fs::write(world.executions(), "")?;
-    let clients = Clients::start(&recorder, seed, fault.jobs())?;
+    let clients = Clients::start(&recorder, seed, JOBS)?;
     pause(&mut rng, 300, 700).await;
 
     let struck = fault.strike(world, machine, &recorder, &mut rng).await;

@@ -24,10 +24,17 @@ pub(crate) struct Arguments {
 
 /// Every build takes everything: another selection of packages or targets would give the
 /// dependencies other features, and compile them all again. The failure points do nothing in a
-/// process that is not told to use them; the documentation and its tests are built without.
+/// process that is not told to use them.
 pub(crate) const EVERYTHING: [&str; 4] = [
     "--workspace",
     "--all-targets",
+    "--features=coatcheck/failure-points",
+    "--locked",
+];
+
+/// The same for what chooses its targets itself.
+const OF_EVERYTHING: [&str; 3] = [
+    "--workspace",
     "--features=coatcheck/failure-points",
     "--locked",
 ];
@@ -42,7 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     steps.command("build", cargo().arg("build").args(EVERYTHING))?;
     if arguments.filters.is_empty() {
         let mut documentation_tests = cargo();
-        documentation_tests.args(["test", "--doc", "--workspace", "--locked", "--quiet"]);
+        documentation_tests
+            .args(["test", "--doc", "--quiet"])
+            .args(OF_EVERYTHING);
         steps.command("documentation tests", &mut documentation_tests)?;
     }
     let servers = steps.step("servers", Servers::start)?;
@@ -77,7 +86,9 @@ fn checks(steps: &mut Steps) -> Result<()> {
     steps.command(
         "documentation",
         cargo()
-            .args(["doc", "--no-deps", "--workspace", "--locked"])
+            // Examples, of which there are none, let the features of all targets hold here too.
+            .args(["doc", "--no-deps", "--lib", "--bins", "--examples"])
+            .args(OF_EVERYTHING)
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )
 }

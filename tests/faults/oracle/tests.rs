@@ -351,6 +351,20 @@ fn a_request_is_answered_where_no_process_dies() {
     assert_eq!(reset_after(200, strict), [Promise::Reset]);
     // Nobody has accepted it yet.
     assert_eq!(reset_after(50, strict), []);
+    // The machine was so busy that another waited as long.
+    let busy = |asked_ms, took_ms| {
+        broken(|it| {
+            let mut other = cancel(asked_ms, 409, None);
+            other.answered_at = at(asked_ms + took_ms);
+            let mut broken_off = unanswered(2_000, Request::Get { id: "a".into() });
+            broken_off.answered_at = at(2_200);
+            it.exchanges.extend([other, broken_off]);
+            it.excuses = strict;
+        })
+    };
+    assert_eq!(busy(1_900, 250), []);
+    assert_eq!(busy(1_900, 150), [Promise::Reset]);
+    assert_eq!(busy(300, 250), [Promise::Reset]);
     // It was accepted, however soon it broke: the repetition finds its job.
     let stored_and_reset = |excuses: Excuses| {
         broken(|it| {

@@ -1,8 +1,12 @@
 //! Jobs that harm who runs them.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use coatcheck_tests::{Result, client::Client, resources::memory};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -14,6 +18,12 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// What a worker may hold while programs write without an end into it.
 const MOST_MEMORY: u64 = 400 << 20;
+
+/// How many jobs a burden is.
+const BURDEN: u32 = 10;
+
+/// For how long the others stand still while a worker takes its burden: within their leases.
+const OTHERS_WAIT: Duration = Duration::from_millis(600);
 
 fn submission(recorder: &Recorder, name: &str, payload: Value, max_attempts: u32) -> Value {
     let kind = if payload["command"].is_string() {
@@ -27,6 +37,37 @@ fn submission(recorder: &Recorder, name: &str, payload: Value, max_attempts: u32
         "max_attempts": max_attempts,
         "metadata": {"round": recorder.round, "key": format!("{}-{name}", recorder.round)},
     })
+}
+
+/// Gives one worker jobs that run for so many milliseconds, from the shortest to the longest: the
+/// others stand still while it takes them.
+pub(crate) async fn burden(
+    world: &mut World,
+    recorder: &Recorder,
+    index: usize,
+    milliseconds: Range<u32>,
+) -> Result<()> {
+    let client = Client::new(recorder.apis[0])?;
+    let others = |world: &mut World, signal| -> Result<()> {
+        let all = world.workers.iter_mut().enumerate();
+        for (_, worker) in all.filter(|(other, _)| *other != index) {
+            worker.signal(signal)?;
+        }
+        Ok(())
+    };
+    others(world, Signal::SIGSTOP)?;
+    let mut given = Ok(());
+    for number in 0..BURDEN {
+        let step = (milliseconds.end - milliseconds.start) / BURDEN;
+        let seconds = f64::from(milliseconds.start + number * step) / 1_000.0;
+        let payload = json!({"command": "mark", "input": format!("{seconds} 0\n")});
+        let mut job = submission(recorder, &format!("burden-{number}"), payload, 5);
+        job["priority"] = json!("high");
+        given = given.and(client.submit(&job).await.map(drop));
+    }
+    sleep(OTHERS_WAIT).await;
+    others(world, Signal::SIGCONT)?;
+    given
 }
 
 /// One job kills each worker that runs it: it fails after three, and those beside it succeed.

@@ -8,14 +8,23 @@ use rand::{RngExt, rngs::StdRng};
 use crate::{
     clients::pause,
     proxy::Line,
+    recorder::Recorder,
+    strikes::handlers::burden,
     world::{Member, World},
 };
 
 /// Long enough that a lease ends in half of the rounds.
 const AROUND_A_LEASE_MS: (u64, u64) = (1_500, 5_500);
 
-async fn one_worker(world: &mut World, line: Line, rng: &mut StdRng) -> Result<Vec<String>> {
+/// One that has jobs which outlive its lease.
+async fn one_worker(
+    world: &mut World,
+    recorder: &Recorder,
+    line: Line,
+    rng: &mut StdRng,
+) -> Result<Vec<String>> {
     let index = rng.random_range(0..world.workers.len());
+    burden(world, recorder, index, 5_000..6_500).await?;
     world.workers[index].database.set(line);
     let (shortest, longest) = AROUND_A_LEASE_MS;
     pause(rng, shortest, longest).await;
@@ -50,12 +59,20 @@ async fn some(
     Ok(Vec::new())
 }
 
-pub(crate) async fn cut_database(world: &mut World, rng: &mut StdRng) -> Result<Vec<String>> {
-    one_worker(world, Line::Cut, rng).await
+pub(crate) async fn cut_database(
+    world: &mut World,
+    recorder: &Recorder,
+    rng: &mut StdRng,
+) -> Result<Vec<String>> {
+    one_worker(world, recorder, Line::Cut, rng).await
 }
 
-pub(crate) async fn silence_database(world: &mut World, rng: &mut StdRng) -> Result<Vec<String>> {
-    one_worker(world, Line::Silent, rng).await
+pub(crate) async fn silence_database(
+    world: &mut World,
+    recorder: &Recorder,
+    rng: &mut StdRng,
+) -> Result<Vec<String>> {
+    one_worker(world, recorder, Line::Silent, rng).await
 }
 
 pub(crate) async fn lose_answers(world: &mut World, rng: &mut StdRng) -> Result<Vec<String>> {

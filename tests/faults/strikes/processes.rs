@@ -14,6 +14,8 @@ use crate::{
     clients::pause,
     machine::Machine,
     proxy::Line,
+    recorder::Recorder,
+    strikes::handlers::burden,
     world::{LEASE, Member, World},
 };
 
@@ -94,16 +96,23 @@ pub(crate) async fn kill_at_point(world: &mut World, rng: &mut StdRng) -> Result
     Ok(Vec::new())
 }
 
-pub(crate) async fn zombie(world: &mut World, rng: &mut StdRng) -> Result<Vec<String>> {
-    let worker = one(&mut world.workers, rng);
-    // So that it stands still with ends of jobs waiting to be recorded: those it sends off as the
-    // first thing when it goes on, when others have its jobs already.
-    let delay = Duration::from_millis(rng.random_range(50..150));
+/// The worker has long jobs, and stands still while their ends wait to be recorded: it sends them
+/// off as the first thing when it goes on. By then others have been given those jobs, and run them.
+pub(crate) async fn zombie(
+    world: &mut World,
+    recorder: &Recorder,
+    rng: &mut StdRng,
+) -> Result<Vec<String>> {
+    let index = rng.random_range(0..world.workers.len());
+    burden(world, recorder, index, 2_500..4_000).await?;
+    let worker = &mut world.workers[index];
+    pause(rng, 1_200, 1_500).await;
+    let delay = Duration::from_millis(rng.random_range(100..200));
     worker.database.set(Line::Slow(delay));
-    pause(rng, 600, 1_500).await;
+    pause(rng, 1_000, 1_500).await;
     worker.signal(Signal::SIGSTOP)?;
     worker.database.set(Line::Open);
-    let past_the_sweep = LEASE + Duration::from_millis(rng.random_range(1_200..2_200));
+    let past_the_sweep = LEASE + Duration::from_millis(rng.random_range(1_500..3_000));
     sleep(past_the_sweep).await;
     worker.signal(Signal::SIGCONT)?;
     pause(rng, 200, 500).await;

@@ -13,6 +13,7 @@ use super::{
     unique, view, wait,
 };
 use crate::{
+    admission,
     api::Api,
     caller::Caller,
     idempotency::{self, IDEMPOTENT_REPLAYED, IdempotencyKey, REPLAYED},
@@ -104,8 +105,7 @@ pub(crate) async fn post(
         )
     });
     let job = described(&new);
-    api.quotas.admit(&request, &new.tenant, 1).await?;
-    api.depths.admit(&new.queue, 1).await?;
+    admission::admit(&api, &request, std::slice::from_ref(&new)).await?;
     let inserted = api.intake.accept(new).await?;
     drop(body);
     let exchange = Exchange {

@@ -26,6 +26,7 @@ mod problems;
 mod queues;
 mod raw;
 mod results;
+mod room;
 mod service;
 mod shutdown;
 mod submitting;

@@ -124,12 +124,13 @@ fn finish_head(response: &mut ServiceResponse, id: &str) {
 }
 
 /// Whether the connection of a request serves no other, whatever comes of it: it is one too many,
-/// or asks to be upgraded, which is ignored, and the framework would read no other from it.
+/// its body has not been asked for, or it asks to be upgraded, which is ignored, and the framework
+/// would read no other from it.
 fn ends_its_connection(request: &HttpRequest) -> bool {
-    let is_too_many = request
+    let is_over = request
         .conn_data::<Rc<Connection>>()
-        .is_some_and(|connection| connection.is_too_many());
-    is_too_many || request.headers().contains_key(header::UPGRADE)
+        .is_some_and(|connection| connection.is_too_many() || connection.awaits_invitation());
+    is_over || request.headers().contains_key(header::UPGRADE)
 }
 
 /// Gives an error its body, which names the request.

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Api,
-    connection::{CheckedStream, Connections},
+    connection::{CheckedStream, Connections, Times},
     exchange::exchange,
     intake::{self, Announcements},
     routes::routes,
@@ -109,9 +109,13 @@ impl Server {
             let (api, connections) = (api.clone(), Connections::new(most));
             let times = Times {
                 request: Duration::from_secs(settings.limits.request_s),
-                idle: Duration::from_secs(settings.limits.idle_s),
+                stalled: Duration::from_secs(settings.limits.stalled_s),
             };
-            move || http(api.clone(), connections.clone(), times, stopping.clone())
+            let idle = Duration::from_secs(settings.limits.idle_s);
+            move || {
+                let (connections, stopping) = (connections.clone(), stopping.clone());
+                http(api.clone(), (connections, times), idle, stopping)
+            }
         };
         let service = service
             .listen("http", listener, http)
@@ -192,20 +196,11 @@ fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     Ok((listener.local_addr()?, listener))
 }
 
-/// How long a client may take.
-#[derive(Clone, Copy)]
-struct Times {
-    /// Over the head of a request, and over its body.
-    request: Duration,
-    /// Until the next request.
-    idle: Duration,
-}
-
 /// What serves a connection: the checks of its requests, the framework, the routes.
 fn http(
     api: Data<Api>,
-    connections: Connections,
-    times: Times,
+    (connections, times): (Connections, Times),
+    idle: Duration,
     stopping: GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
 {
@@ -220,7 +215,7 @@ fn http(
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         })
-        .keep_alive(KeepAlive::Timeout(times.idle))
+        .keep_alive(KeepAlive::Timeout(idle))
         // The connection itself sees to it.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(CLOSING)
@@ -232,10 +227,7 @@ fn http(
         let peer = stream.peer_addr().ok();
         // Where it does not work, answers are a little later.
         let _ = stream.set_nodelay(true);
-        ready(Ok((
-            CheckedStream::new(stream, &connections, times.request),
-            peer,
-        )))
+        ready(Ok((CheckedStream::new(stream, &connections, times), peer)))
     })
     .and_then(http)
 }

@@ -14,6 +14,7 @@ use crate::{
     fields::Fields,
     kinds::Kind,
     problem::{FieldError, Problem, ProblemType},
+    query::Query,
 };
 
 /// The parameters whose values are numbers.
@@ -41,6 +42,15 @@ pub(super) fn is_raw(request: &HttpRequest) -> bool {
     let query = request.query_string();
     !query.is_empty()
         && url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "kind")
+}
+
+/// Refuses the parameters of a query in which no kind stands: the body is the whole submission then,
+/// and what stands elsewhere would be lost without a word.
+pub(super) fn refuse_parameters(request: &HttpRequest) -> Result<(), Problem> {
+    Query::of(request).finish(
+        "kind, with which the body is the payload itself, and beside it the other fields of a \
+         submission",
+    )
 }
 
 /// Takes the body in and checks it and the query.

@@ -83,6 +83,7 @@ pub(crate) async fn post(
         raw::read(&api, &caller, &request, payload).await?
     } else {
         let body = api.bodies.json(&request, payload).await?;
+        raw::refuse_parameters(&request)?;
         let submission = Submission::read(&api, &caller, &body.bytes).await?;
         (submission, body)
     };

@@ -13,6 +13,7 @@ mod client;
 mod connections;
 mod cors;
 mod document;
+mod expecting;
 mod following;
 mod framing;
 mod idempotency;

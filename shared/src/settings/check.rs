@@ -117,6 +117,12 @@ impl Settings {
             3_600.0,
         );
         range(
+            "limits.stalled_s",
+            Duration::from_secs(self.limits.stalled_s).as_secs_f64(),
+            1.0,
+            3_600.0,
+        );
+        range(
             "limits.connections",
             number(self.limits.connections),
             1.0,

@@ -123,6 +123,7 @@ pub struct LimitSettings {
     pub request_s: u64,
     pub wait_s: u64,
     pub idle_s: u64,
+    pub stalled_s: u64,
     pub connections: usize,
     pub queue_depth: u32,
     pub unfinished_jobs: u32,

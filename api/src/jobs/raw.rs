@@ -62,6 +62,7 @@ pub(super) async fn read(
 ) -> Result<(Submission, Body), Problem> {
     let mut fields = parameters(request)?;
     let (kind, options, faults) = submission::read_options(api, &mut fields).await?;
+    body::require_one_media_type(request.headers())?;
     let media_type = match &kind {
         Some(kind) => media_type_for(kind, request)?,
         None => String::new(),

@@ -15,6 +15,7 @@ use actix_web::{
     web::Payload,
 };
 use bytes::{Bytes, BytesMut};
+use coatcheck_shared::settings::MOST_BODY_BYTES;
 use futures::StreamExt;
 use tokio::time::timeout;
 
@@ -22,9 +23,6 @@ use crate::{
     connection::Connection,
     problem::{Problem, ProblemType},
 };
-
-/// How much the bodies that are being taken in or stored may take together.
-const LARGEST_TOTAL: usize = 256 * 1024 * 1024;
 
 /// The media type of JSON.
 pub(crate) const JSON: &str = "application/json";
@@ -63,7 +61,7 @@ impl Share {
     fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
         self.bytes += bytes;
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > LARGEST_TOTAL {
+        if before + bytes > MOST_BODY_BYTES {
             return Err(Problem::new(
                 ProblemType::Overloaded,
                 "Too many bodies are on their way at once.",

@@ -1,11 +1,14 @@
 //! A submission whose body is the payload itself, byte for byte: `POST /v1/jobs?kind=…`, the other
 //! fields of the submission standing in the query as well.
 
+mod parameters;
+
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, http::header, web::Payload};
 use serde_json::{Map, Value};
 
+pub(super) use self::parameters::PARAMETERS;
 use super::submission::{self, Submission};
 use crate::{
     api::Api,

@@ -32,9 +32,9 @@ pub(crate) fn describe() -> Operation {
              request as often as you have to: it is one job, and each repetition is answered with \
              the first one's code. With `kind` in the query the body is the payload itself, byte for \
              byte, in a media type that the kind takes (`media_types` of /v1/kinds), and the other \
-             fields of the submission stand in the query too: `queue`, `delay_s`, `metadata.NAME`, \
-             `unique.key` and so on.",
+             fields of the submission stand in the query too.",
         )
+        .with(raw::PARAMETERS)
         .with([
             parameter::PREFER,
             idempotency::PARAMETER,

@@ -229,3 +229,31 @@ async fn a_second_media_type_is_no_media_type() {
         .await;
     assert_eq!(answer.status, 202, "a comma in quotes separates nothing");
 }
+
+#[tokio::test]
+async fn each_parameter_of_the_document_is_taken_and_no_other() {
+    let document = coatcheck_api::document();
+    let described = document["paths"]["/v1/jobs"]["post"]["parameters"]
+        .as_array()
+        .unwrap();
+    let mut described: Vec<&str> = described
+        .iter()
+        .filter(|parameter| parameter["in"] == "query")
+        .map(|parameter| parameter["name"].as_str().unwrap())
+        .collect();
+    let service = service().await;
+    let wrong = post(
+        &service,
+        "kind=sleep&colour=red",
+        Some("application/json"),
+        "{}",
+    )
+    .await;
+    let detail = wrong.json()["errors"][0]["detail"].to_string();
+    let (_, known) = detail.trim_matches('"').rsplit_once("there are ").unwrap();
+    let known = known.replace("metadata.NAME", "metadata");
+    let mut known: Vec<&str> = known.split(", ").collect();
+    known.sort_unstable();
+    described.sort_unstable();
+    assert_eq!(described, known);
+}

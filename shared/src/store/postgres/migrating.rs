@@ -240,6 +240,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn rows_are_written_while_an_index_is_built() {
         const WRITE: &str = "UPDATE jobs SET crashes = crashes";
+        const BUILT: &str = "SELECT oid::bigint FROM pg_class WHERE relname = 'jobs_suspected'";
         let store = empty_postgres().await;
         store.migrate_to(&earlier_release()).await.unwrap();
         let mut writer = store.begin().await.unwrap();
@@ -248,6 +249,7 @@ mod tests {
         let migrating = store.migrate();
         tokio::pin!(migrating);
         let others = async {
+            let mut begun: Option<i64> = None;
             // Longer than a step in a transaction would have waited.
             for _ in 0..15 {
                 let written = store.writer.execute(WRITE);
@@ -256,18 +258,26 @@ mod tests {
                     .unwrap()
                     .unwrap();
                 tokio::time::sleep(PAUSE / 10).await;
+                let built = sqlx::query_scalar(BUILT).fetch_optional(&store.writer);
+                begun = begun.or(built.await.unwrap());
             }
+            begun
         };
-        tokio::select! {
+        let begun = tokio::select! {
             outcome = &mut migrating => panic!("it did not wait for the writer: {outcome:?}"),
-            () = others => {}
-        }
+            begun = others => begun,
+        };
         writer.commit().await.unwrap();
         tokio::time::timeout(LIMIT, migrating)
             .await
             .unwrap()
             .unwrap();
         store.check_schema().await.unwrap();
+        let built: i64 = sqlx::query_scalar(BUILT)
+            .fetch_one(&store.writer)
+            .await
+            .unwrap();
+        assert_eq!(begun, Some(built), "the first go was given up");
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ WORKDIR /skeleton
 COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock \
         ! -name lib.rs ! -name main.rs ! -path '*/benches/*.rs' -delete \
-    && find . -name '*.rs' -exec sh -c 'echo "fn main() {}" > "$1"' - {} \; \
+    && find . -name '*.rs' -exec sh -c 'echo "fn main() { }" > "$1"' - {} \; \
     && for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
         folder=$(dirname "$manifest"); \
         targets=$(sed -n 's/^path = "\(.*\.rs\)"$/\1/p' "$manifest"); \

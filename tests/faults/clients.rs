@@ -28,8 +28,7 @@ const LAST_TRIES: Duration = Duration::from_secs(20);
 pub(crate) struct Clients(JoinSet<Result<()>>);
 
 impl Clients {
-    /// Lets all of them begin. `fresh_connections`: a connection a request, so that one that breaks
-    /// is one that was accepted for it.
+    /// Lets all of them begin.
     pub(crate) fn start(recorder: &Arc<Recorder>, seed: u64, jobs: Jobs) -> Result<Self> {
         let mut tasks = JoinSet::new();
         let keys = Arc::new(AtomicU64::new(0));

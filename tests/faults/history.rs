@@ -56,6 +56,8 @@ pub(crate) enum Answer {
         body: String,
         /// Whether it says when to come back.
         has_retry_after: bool,
+        /// Whether it says that it repeats the answer to an earlier request.
+        is_replay: bool,
     },
 }
 

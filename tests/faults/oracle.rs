@@ -4,6 +4,7 @@
 //! Its only sources are what clients asked and were answered, what the programs noted that really
 //! ran, and one reading of all jobs in the end.
 
+mod answers;
 mod facts;
 
 use std::{
@@ -12,19 +13,15 @@ use std::{
     time::Duration,
 };
 
-use self::facts::{Facts, looks};
-use super::history::{Answer, Exchange, Execution, History, Request};
+use self::{
+    answers::{answers_keep_the_contract, what_was_stored_is_answered},
+    facts::{Facts, looks},
+};
+use super::history::{Answer, Execution, History, Request};
 
-/// How exact a program's note of the time is: the kernel counts uptime in hundredths.
+/// How exact a program's note of the time is: the kernel counts uptime in hundredths, and a note may
+/// read earlier than what led to it.
 const GRAIN: Duration = Duration::from_millis(30);
-
-/// No answer that is not waited for by preference may take longer: the database's deadline is 2 s,
-/// and a machine under test is slow.
-const LONGEST_ANSWER: Duration = Duration::from_secs(4);
-
-/// How long a connection may lie in the kernel's queue before a process accepts it: a request that
-/// breaks sooner, as the process closes its door, has reached nobody.
-const ACCEPTED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A promise that can be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +115,7 @@ pub(crate) fn judge(history: &History) -> Vec<Violation> {
     for exchange in &history.exchanges {
         answers_keep_the_contract(exchange, history, &mut found);
     }
+    what_was_stored_is_answered(history, &mut found);
     for key in &history.never_accepted {
         found.add(Promise::NeverAccepted, key);
     }
@@ -320,7 +318,7 @@ fn cancels_are_kept(facts: &Facts<'_>, found: &mut Found) {
                     let began = facts.executions.get(id).into_iter().flatten().find(|run| {
                         run.attempt > answered.attempt
                             && run.began_at > exchange.answered_at + GRAIN
-                            && !retried(run.began_at)
+                            && !retried(run.began_at + GRAIN)
                     });
                     if let Some(run) = began {
                         let attempt = run.attempt;
@@ -343,53 +341,6 @@ fn cancels_are_kept(facts: &Facts<'_>, found: &mut Found) {
                     );
                 }
                 _ => {}
-            }
-        }
-    }
-}
-
-/// What each request may be answered, whatever has died: everything else is a fault shown to a
-/// client that should not see it.
-fn answers_keep_the_contract(exchange: &Exchange, history: &History, found: &mut Found) {
-    let request = &exchange.request;
-    match &exchange.answer {
-        Answer::Nothing { connected } => {
-            let took = exchange.answered_at.saturating_sub(exchange.asked_at);
-            if *connected && took > ACCEPTED_WITHIN && history.excuses.no_resets {
-                found.add(
-                    Promise::Reset,
-                    format!("{request:?} asked of API {}", exchange.api),
-                );
-            }
-        }
-        Answer::Whole {
-            status,
-            body,
-            has_retry_after,
-            ..
-        } => {
-            let allowed: &[u16] = match request {
-                Request::Submit { .. } => &[200, 202, 409, 429, 503],
-                Request::Get { .. } => &[200, 404, 429, 503],
-                Request::Result { .. } => &[200, 404, 429, 503],
-                Request::Cancel { .. } => &[200, 202, 404, 409, 429, 503],
-                Request::Retry { .. } => &[202, 404, 409, 429, 503],
-            };
-            if !allowed.contains(status) {
-                found.add(
-                    Promise::WrongAnswer,
-                    format!("{request:?}: {status} {body}"),
-                );
-            }
-            if matches!(status, 429 | 503) && !has_retry_after {
-                found.add(
-                    Promise::WrongAnswer,
-                    format!("{request:?}: {status} without Retry-After"),
-                );
-            }
-            let took = exchange.answered_at.saturating_sub(exchange.asked_at);
-            if took > LONGEST_ANSWER {
-                found.add(Promise::LateAnswer, format!("{request:?}: {took:?}"));
             }
         }
     }

@@ -155,6 +155,7 @@ async fn answer_to(client: &Client, request: &Request, http: RequestBuilder) -> 
             json["type"].as_str().unwrap_or_default().to_owned()
         },
         has_retry_after: !answer.header("retry-after").is_empty(),
+        is_replay: answer.header("idempotent-replayed") == "true",
     }
 }
 

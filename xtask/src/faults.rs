@@ -1,6 +1,6 @@
 //! `cargo xtask faults`: builds the product and the driver that harms it, and lets the driver work.
 
-use std::path::Path;
+use std::process::Command;
 
 use coatcheck_tests::product::BINARY_VARIABLE;
 
@@ -31,11 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => debug.join("coatcheck"),
         Some(guard) => mutant::build(guard)?,
     };
-    drive(&debug, &binary, &arguments.driver)
-}
-
-fn drive(debug: &Path, binary: &Path, arguments: &[String]) -> Result<()> {
-    let mut driver = std::process::Command::new(debug.join("faults"));
-    driver.args(arguments).env(BINARY_VARIABLE, binary);
+    let mut driver = Command::new(debug.join("faults"));
+    driver.args(&arguments.driver).env(BINARY_VARIABLE, binary);
     succeed(&mut driver)
 }

@@ -1,7 +1,7 @@
 //! The oracle is right about a good history, and finds each way in which one can be bad.
 
 use super::*;
-use crate::history::{Excuses, JobSeen};
+use crate::history::{Exchange, Excuses, JobSeen};
 
 const fn at(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -30,6 +30,7 @@ fn exchange(asked_ms: u64, request: Request, status: u16, job: Option<JobSeen>) 
             job,
             body: String::new(),
             has_retry_after: status == 503,
+            is_replay: false,
         },
     }
 }
@@ -278,6 +279,19 @@ fn a_cancel_is_kept() {
         it.exchanges.push(unanswered(50, retry()));
     };
     assert_eq!(broken(retried), []);
+    // The program's note of its start is coarse: it may read earlier than what led to it.
+    let retried_just_then = |it: &mut History| {
+        started(it);
+        it.exchanges
+            .push(exchange(102, retry(), 202, Some(job("queued", 0))));
+    };
+    assert_eq!(broken(retried_just_then), []);
+    let retried_too_late = |it: &mut History| {
+        started(it);
+        it.exchanges
+            .push(exchange(150, retry(), 202, Some(job("queued", 0))));
+    };
+    assert!(broken(retried_too_late).contains(&Promise::StartedAfterCancel));
     // It ran before, and was to be tried again.
     let earlier = |it: &mut History| {
         cancelled(it);
@@ -337,6 +351,20 @@ fn a_request_is_answered_where_no_process_dies() {
     assert_eq!(reset_after(200, strict), [Promise::Reset]);
     // Nobody has accepted it yet.
     assert_eq!(reset_after(50, strict), []);
+    // It was accepted, however soon it broke: the repetition finds its job.
+    let stored_and_reset = |excuses: Excuses| {
+        broken(|it| {
+            let mut replay = submit(10, 202);
+            if let Answer::Whole { is_replay, .. } = &mut replay.answer {
+                *is_replay = true;
+            }
+            it.exchanges[0] = unanswered(0, Request::Submit { key: "k".into() });
+            it.exchanges[1] = replay;
+            it.excuses = excuses;
+        })
+    };
+    assert_eq!(stored_and_reset(strict), [Promise::Reset]);
+    assert_eq!(stored_and_reset(Excuses::default()), []);
 }
 
 #[test]

@@ -1,30 +1,33 @@
 # The one image of Coatcheck; its first argument is the role: `api`, `worker`, `migrate`, …
 # It holds to what every builder knows, BuildKit or not.
 
+# The skeleton of the workspace: the manifests, and something to compile wherever they or cargo's
+# rules look for a target. cargo-chef would do the same, and have to be compiled first.
+FROM debian:bookworm-slim AS skeleton
+WORKDIR /skeleton
+COPY . .
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock \
+        ! -name lib.rs ! -name main.rs ! -path '*/benches/*.rs' -delete \
+    && find . -name '*.rs' -exec sh -c 'echo "fn main() { }" > "$1"' - {} \; \
+    && for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
+        folder=$(dirname "$manifest"); \
+        targets=$(sed -n 's/^path = "\(.*\.rs\)"$/\1/p' "$manifest"); \
+        ls "$folder"/src/*.rs > /dev/null 2>&1 || for target in ${targets:-src/lib.rs}; do \
+            mkdir -p "$(dirname "$folder/$target")" && echo 'fn main() {}' > "$folder/$target"; \
+        done; \
+    done \
+    && find . -type d -empty -delete
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 ENV CARGO_PROFILE_RELEASE_STRIP=symbols
-
-# First the dependencies alone, from a skeleton of the workspace: this layer is built again only
-# when a manifest or the lock file changes. cargo-chef would do the same, and have to be compiled first.
-COPY Cargo.toml Cargo.lock ./
-COPY api/Cargo.toml api/
-COPY cli/Cargo.toml cli/
-COPY shared/Cargo.toml shared/
-COPY tests/Cargo.toml tests/
-COPY tests/model/Cargo.toml tests/model/
-COPY worker/Cargo.toml worker/
-COPY xtask/Cargo.toml xtask/
-RUN for stand_in in api/src/lib.rs shared/src/lib.rs worker/src/lib.rs tests/harness/lib.rs \
-        tests/model/lib.rs cli/src/main.rs xtask/src/main.rs tests/end_to_end/main.rs \
-        tests/faults/main.rs shared/benches/way_of_a_job.rs; do \
-        mkdir -p "$(dirname "$stand_in")" && echo 'fn main() {}' > "$stand_in"; \
-    done \
-    && cargo build --release --locked
+# First the dependencies alone: this layer is built again only when the skeleton changes.
+COPY --from=skeleton /skeleton .
+RUN cargo build --release --locked
 
 COPY . .
 # The sources are older than what was built of their stand-ins, and cargo goes by the time.
-RUN find api cli shared worker migrations coatcheck.toml -type f -exec touch {} + \
+RUN find . -path ./target -prune -o -type f -exec touch {} + \
     && cargo build --release --locked
 
 FROM debian:bookworm-slim

@@ -10,7 +10,7 @@ use std::{
 use coatcheck_tests::{
     deployment::{Deployment, Mode, Plan},
     http_get::http_get,
-    process::find_program,
+    promtool,
 };
 use serde_json::json;
 
@@ -148,12 +148,9 @@ fn check_labels(table: &BTreeMap<String, Row>, line: &str) {
     assert_eq!(row.labels, labels, "{line}");
 }
 
-/// Prometheus' own judgement, where it is installed.
+/// Prometheus' own judgement.
 fn check_with_promtool(page: &str) {
-    let Ok(promtool) = find_program("promtool", &[], "apt-get install prometheus") else {
-        return;
-    };
-    let mut judging = Command::new(promtool)
+    let mut judging = Command::new(promtool::find().unwrap())
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

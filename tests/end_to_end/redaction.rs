@@ -153,6 +153,7 @@ async fn mistakes(client: &Client) -> Vec<Answer> {
         ("/v1/jobs", "Bearer canary7f3a-wrong-key"),
         ("/v1/jobs", "Basic canary7f3a"),
         ("/v1/none?token=canary7f3a", "Bearer canary7f3a"),
+        ("/v1/jobs?token=canary7f3a", "Bearer canary7f3a"),
     ] {
         let request = client
             .request(Method::GET, path)
@@ -215,6 +216,10 @@ async fn no_secret_shows_in_logs_metrics_traces_redis_or_errors(mode: Mode) {
     // The last spans are sent as the processes end.
     deployment.workers()[0].terminate().unwrap();
     deployment.workers()[0].wait(SOON).unwrap();
+    if mode == Mode::Distributed {
+        deployment.apis()[0].terminate().unwrap();
+        deployment.apis()[0].wait(SOON).unwrap();
+    }
     let spans = collector.received();
     assert!(!spans.is_empty());
     for span in spans {

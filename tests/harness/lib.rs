@@ -16,6 +16,7 @@ pub mod http_get;
 pub mod port;
 pub mod process;
 pub mod product;
+pub mod promtool;
 pub mod resources;
 pub mod servers;
 

@@ -2,16 +2,56 @@
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Stdio},
 };
 
-use coatcheck_tests::servers::{DATABASE_VARIABLE, REDIS_VARIABLE, postgres, redis};
+use coatcheck_tests::{
+    promtool,
+    servers::{DATABASE_VARIABLE, REDIS_VARIABLE, postgres, redis},
+};
 
-use crate::{Result, step::succeed, workspace::cargo};
+use crate::{
+    Result,
+    step::succeed,
+    workspace::{cargo, metadata},
+};
 
 /// Makes sure that every program is there.
 pub(crate) fn run() -> Result<()> {
     cargo_tools()?;
+    packages()?;
+    promtool(&metadata()?.target_directory)
+}
+
+/// Makes sure that `promtool` is there: unpacked under the target folder where it is not installed.
+pub(crate) fn promtool(target: &Path) -> Result<()> {
+    let Err(missing) = promtool::find_beside(target) else {
+        return Ok(());
+    };
+    if !is_debian() {
+        return Err(missing);
+    }
+    println!("fetching promtool, once");
+    let folder = tempfile::tempdir()?;
+    succeed(apt_get().arg("update"))?;
+    succeed(
+        Command::new("apt-get")
+            .args(["download", "--quiet", "prometheus"])
+            .current_dir(folder.path()),
+    )?;
+    let package = fs::read_dir(folder.path())?
+        .next()
+        .ok_or("apt-get has downloaded nothing")??;
+    succeed(
+        Command::new("dpkg-deb")
+            .arg("--extract")
+            .args([package.path(), target.join(promtool::FOLDER)]),
+    )?;
+    promtool::find_beside(target).map(drop)
+}
+
+fn packages() -> Result<()> {
     let mut packages = Vec::new();
     if std::env::var_os(REDIS_VARIABLE).is_none() && !redis::is_installed() {
         packages.push("redis-server");

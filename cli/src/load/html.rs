@@ -7,7 +7,7 @@ mod scale;
 mod tables;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
@@ -23,10 +23,13 @@ const STYLE: &str = include_str!("html/style.css");
 /// Nothing may be fetched from anywhere, whatever stands in the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// Where the page goes, opened before the run: a place that cannot be written is told at once.
+/// Where the page goes, opened before the run: a place that cannot be written is told at once. A run
+/// that comes to no report leaves no file that was not there.
 pub(super) struct Page {
     path: PathBuf,
     file: File,
+    /// Whether there is nothing yet in a file of ours.
+    is_new: bool,
 }
 
 impl Page {
@@ -35,17 +38,21 @@ impl Page {
     /// # Errors
     /// Where nothing can be written there.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(|error| {
-                let shown = path.display();
-                Failure::new(USAGE, format!("--html: {shown} cannot be written: {error}"))
-            })?;
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let opened = match options.clone().create_new(true).open(path) {
+            Ok(file) => Ok((file, true)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                options.open(path).map(|file| (file, false))
+            }
+            Err(error) => Err(error),
+        };
+        let (file, is_new) = opened.map_err(|error| {
+            let shown = path.display();
+            Failure::new(USAGE, format!("--html: {shown} cannot be written: {error}"))
+        })?;
         let path = path.to_owned();
-        Ok(Self { path, file })
+        Ok(Self { path, file, is_new })
     }
 
     /// Writes the page.
@@ -54,6 +61,7 @@ impl Page {
     /// Where it cannot be written to its end.
     pub(super) fn write(mut self, report: &Report) -> Result<(), Failure> {
         let page = page(report, &SystemClock.now().to_string());
+        self.is_new = false;
         self.replace(page.as_bytes()).map_err(|error| {
             let shown = self.path.display();
             Failure::error(format!("--html: {shown} cannot be written: {error}"))
@@ -68,6 +76,14 @@ impl Page {
         }
         self.file.write_all(bytes)?;
         self.file.flush()
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if self.is_new {
+            drop(fs::remove_file(&self.path));
+        }
     }
 }
 

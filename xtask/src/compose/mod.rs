@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let stack = Stack::new()?;
     let mut table = Table::default();
     let outcome = stack.build(&mut table).and_then(|()| {
-        watching::check(&stack, engine.root(), &mut table)?;
+        watching::check(&stack, engine.root())?;
         let trial = Trial::begin(&stack, &mut table)?;
         trial.all()
     });

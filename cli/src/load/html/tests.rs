@@ -119,3 +119,14 @@ fn a_new_page_leaves_nothing_of_a_longer_old_one() {
     let text = std::fs::read_to_string(file.path()).unwrap();
     assert!(text.starts_with("<!doctype html>") && text.ends_with("</html>\n"));
 }
+
+#[test]
+fn a_run_without_a_report_leaves_things_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("load.html");
+    drop(Page::open(&path).unwrap());
+    assert!(!path.exists());
+    std::fs::write(&path, "of yesterday").unwrap();
+    drop(Page::open(&path).unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "of yesterday");
+}

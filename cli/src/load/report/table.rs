@@ -136,9 +136,12 @@ impl Report {
         if late.without_connection > 0 {
             writeln!(
                 out,
-                "There were {} connections (--connections); a long-poll holds one until its job \
-                 is finished.",
+                "There were {} connections (--connections){}.",
                 self.connections,
+                match self.wait {
+                    "none" | "poll" => "",
+                    _ => "; waiting for a job holds one until it is finished",
+                },
             )?;
         }
         Ok(())

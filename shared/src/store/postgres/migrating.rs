@@ -1,10 +1,13 @@
 //! Bringing the schema up while the system runs.
+//!
+//! A step in a transaction takes a table for a moment, or goes away again. One without, as that which
+//! builds an index, lets others read and write meanwhile, and so may wait for as long as it takes.
 
 use std::time::Duration;
 
 use sqlx::{
-    ConnectOptions, Connection, PgConnection,
-    migrate::{MigrateError, Migrator},
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection,
+    migrate::{MigrateError, Migration, Migrator},
     postgres::PgConnectOptions,
 };
 
@@ -13,11 +16,24 @@ use crate::store::{StoreError, schema};
 
 /// How long a step waits for a table that someone else reads or writes. Whoever comes after it waits
 /// behind it, so this is shorter than the deadline of a submission.
-const LOCK_TIMEOUT: &str = "1s";
+const IN_A_TRANSACTION: &str = "SET lock_timeout = '1s'";
+const WITHOUT_ONE: &str = "SET lock_timeout = 0";
 /// How long the others then go first.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often it is tried.
 const TRIES: u32 = 60;
+
+/// Of whoever migrates this database.
+const LOCK: i64 = i64::from_be_bytes(*b"coatchek");
+/// How often it is tried to be had, a minute long.
+const LOOKS: u32 = 600;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// The indexes that a step names and that an earlier go at it has left half built.
+const HALF_BUILT: &str = "SELECT format('DROP INDEX CONCURRENTLY %I', relname) \
+     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid \
+     WHERE NOT indisvalid AND relnamespace = current_schema()::text::regnamespace \
+         AND strpos($1, relname) > 0";
 
 impl PostgresStore {
     /// Brings the schema up to this program's. What a later one has applied stays. Several at once
@@ -40,9 +56,9 @@ impl PostgresStore {
 
     async fn migrate_to(&self, migrations: &Migrator) -> Result<(), StoreError> {
         schema::known_to_fit(migrations, self.applied().await)?;
-        // A step may take its time, as building an index does; it must not be waited for.
+        // A step may take its time, as building an index does.
         let options = PgConnectOptions::clone(&self.writer.connect_options())
-            .options([("statement_timeout", "0"), ("lock_timeout", LOCK_TIMEOUT)]);
+            .options([("statement_timeout", "0")]);
         let mut tries = 1;
         loop {
             match migrate_over(&options, migrations).await {
@@ -70,11 +86,56 @@ async fn migrate_over(
     migrations: &Migrator,
 ) -> Result<(), MigrateError> {
     let mut connection: PgConnection = options.connect().await?;
-    schema::migrate(migrations, &mut connection).await?;
+    lock(&mut connection).await?;
+    let mut steps = schema::tolerant(migrations);
+    steps.set_locking(false);
+    for step in migrations.iter() {
+        if step.no_tx {
+            connection.execute(WITHOUT_ONE).await?;
+            drop_half_built(&mut connection, step).await?;
+        } else {
+            connection.execute(IN_A_TRANSACTION).await?;
+        }
+        steps.run_to(step.version, &mut connection).await?;
+    }
     Ok(connection.close().await?)
 }
 
-/// Whether someone else held the lock, on a table or on migrating as such.
+/// Waits until nobody else migrates. It asks again and again: a statement that waits holds a
+/// snapshot, for whose end whoever builds an index would wait in turn. sqlx's own lock is such a one.
+async fn lock(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    for _ in 0..LOOKS {
+        let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut *connection)
+            .await?;
+        if locked {
+            return Ok(());
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Err(MigrateError::Execute(sqlx::Error::Protocol(
+        "another process has been bringing the schema up for a minute; wait for it and try again"
+            .to_owned(),
+    )))
+}
+
+/// Postgres leaves an index behind whose building was broken off, and takes no other of its name.
+async fn drop_half_built(
+    connection: &mut PgConnection,
+    step: &Migration,
+) -> Result<(), MigrateError> {
+    let drops: Vec<String> = sqlx::query_scalar(HALF_BUILT)
+        .bind(step.sql.as_str())
+        .fetch_all(&mut *connection)
+        .await?;
+    for drop in drops {
+        connection.execute(AssertSqlSafe(drop)).await?;
+    }
+    Ok(())
+}
+
+/// Whether someone else held a table.
 fn is_locked_out(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
         return false;
@@ -86,7 +147,7 @@ fn is_locked_out(error: &MigrateError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Executor, SqlSafeStr, migrate::Migration};
+    use sqlx::SqlSafeStr;
 
     use super::*;
     use crate::store::conformance::empty_postgres;
@@ -163,5 +224,90 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
+    }
+
+    /// The steps of before that which builds the first index of its own.
+    fn earlier_release() -> Migrator {
+        Migrator::with_migrations(
+            MIGRATIONS
+                .iter()
+                .take_while(|it| !it.no_tx)
+                .cloned()
+                .collect(),
+        )
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn rows_are_written_while_an_index_is_built() {
+        const WRITE: &str = "UPDATE jobs SET crashes = crashes";
+        const BUILT: &str = "SELECT oid::bigint FROM pg_class WHERE relname = 'jobs_suspected'";
+        let store = empty_postgres().await;
+        store.migrate_to(&earlier_release()).await.unwrap();
+        let mut writer = store.begin().await.unwrap();
+        writer.execute(WRITE).await.unwrap();
+
+        let migrating = store.migrate();
+        tokio::pin!(migrating);
+        let others = async {
+            let mut begun: Option<i64> = None;
+            // Longer than a step in a transaction would have waited.
+            for _ in 0..15 {
+                let written = store.writer.execute(WRITE);
+                tokio::time::timeout(PAUSE / 2, written)
+                    .await
+                    .unwrap()
+                    .unwrap();
+                tokio::time::sleep(PAUSE / 10).await;
+                let built = sqlx::query_scalar(BUILT).fetch_optional(&store.writer);
+                begun = begun.or(built.await.unwrap());
+            }
+            begun
+        };
+        let begun = tokio::select! {
+            outcome = &mut migrating => panic!("it did not wait for the writer: {outcome:?}"),
+            begun = others => begun,
+        };
+        writer.commit().await.unwrap();
+        tokio::time::timeout(LIMIT, migrating)
+            .await
+            .unwrap()
+            .unwrap();
+        store.check_schema().await.unwrap();
+        let built: i64 = sqlx::query_scalar(BUILT)
+            .fetch_one(&store.writer)
+            .await
+            .unwrap();
+        assert_eq!(begun, Some(built), "the first go was given up");
+    }
+
+    #[tokio::test]
+    async fn an_index_that_was_left_half_built_is_built_again() {
+        const INVALID: &str = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
+        let store = empty_postgres().await;
+        store.migrate_to(&earlier_release()).await.unwrap();
+        store
+            .writer
+            .execute("INSERT INTO queues (name) VALUES ('a'), ('b')")
+            .await
+            .unwrap();
+        let broken_off = "CREATE UNIQUE INDEX CONCURRENTLY jobs_suspected ON queues ((1))";
+        store.writer.execute(broken_off).await.unwrap_err();
+        let invalid = async || {
+            let count: i64 = sqlx::query_scalar(INVALID)
+                .fetch_one(&store.writer)
+                .await
+                .unwrap();
+            count
+        };
+        assert_eq!(invalid().await, 1);
+        store.migrate().await.unwrap();
+        assert_eq!(invalid().await, 0);
+        let built: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_indexes WHERE indexname = 'jobs_suspected'",
+        )
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+        assert_eq!(built, 1);
     }
 }

@@ -109,7 +109,8 @@ impl SqliteStore {
             .max_lifetime(None)
             .connect_with(writer_options)
             .await?;
-        schema::migrate(&MIGRATIONS, &writer)
+        schema::tolerant(&MIGRATIONS)
+            .run(&writer)
             .await
             .map_err(schema::failed)?;
         let applied = sqlx::query_as(schema::APPLIED).fetch_all(&writer).await;

@@ -24,13 +24,10 @@ pub(crate) struct Arguments {
 
 /// Every build takes everything: another selection of packages or targets would give the
 /// dependencies other features, and compile them all again. The failure points do nothing in a
-/// process that is not told to use them; the documentation and its tests are built without.
-pub(crate) const EVERYTHING: [&str; 4] = [
-    "--workspace",
-    "--all-targets",
-    "--features=coatcheck/failure-points",
-    "--locked",
-];
+/// process that is not told to use them; the documentation is made without.
+pub(crate) const EVERYTHING: [&str; 4] =
+    ["--workspace", "--all-targets", FAILURE_POINTS, "--locked"];
+const FAILURE_POINTS: &str = "--features=coatcheck/failure-points";
 
 /// Runs every step; the first that fails ends it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -42,7 +39,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     steps.command("build", cargo().arg("build").args(EVERYTHING))?;
     if arguments.filters.is_empty() {
         let mut documentation_tests = cargo();
-        documentation_tests.args(["test", "--doc", "--workspace", "--locked", "--quiet"]);
+        documentation_tests
+            .args(["test", "--doc", "--workspace", "--locked", "--quiet"])
+            .arg(FAILURE_POINTS);
         steps.command("documentation tests", &mut documentation_tests)?;
     }
     let servers = steps.step("servers", Servers::start)?;
@@ -78,6 +77,8 @@ fn checks(steps: &mut Steps) -> Result<()> {
         "documentation",
         cargo()
             .args(["doc", "--no-deps", "--workspace", "--locked"])
+            // The examples alone need what only tests need, and so the features of everything else.
+            .args(["--lib", "--bins", "--examples"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )
 }

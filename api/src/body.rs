@@ -15,6 +15,7 @@ use actix_web::{
     web::Payload,
 };
 use bytes::{Bytes, BytesMut};
+use coatcheck_shared::settings::MOST_BODY_BYTES;
 use futures::StreamExt;
 use tokio::time::timeout;
 
@@ -22,9 +23,6 @@ use crate::{
     connection::Connection,
     problem::{Problem, ProblemType},
 };
-
-/// How much the bodies that are being taken in or stored may take together.
-const LARGEST_TOTAL: usize = 256 * 1024 * 1024;
 
 /// The media type of JSON.
 pub(crate) const JSON: &str = "application/json";
@@ -63,7 +61,7 @@ impl Share {
     fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
         self.bytes += bytes;
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > LARGEST_TOTAL {
+        if before + bytes > MOST_BODY_BYTES {
             return Err(Problem::new(
                 ProblemType::Overloaded,
                 "Too many bodies are on their way at once.",
@@ -97,6 +95,7 @@ impl BodyLimits {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<Body, Problem> {
+        require_one_media_type(request.headers())?;
         refuse_codings(request.headers())?;
         if !has_media_type(request.headers(), JSON) {
             return Err(unsupported_media_type(JSON));
@@ -110,6 +109,7 @@ impl BodyLimits {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<Body, Problem> {
+        require_one_media_type(request.headers())?;
         refuse_codings(request.headers())?;
         self.receive(request, payload).await
     }
@@ -120,6 +120,7 @@ impl BodyLimits {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<(Body, Form), Problem> {
+        require_one_media_type(request.headers())?;
         refuse_codings(request.headers())?;
         let form = if has_media_type(request.headers(), JSON) {
             Form::Json
@@ -141,6 +142,9 @@ impl BodyLimits {
             .unwrap_or(0);
         if announced > self.largest {
             return Err(self.too_large());
+        }
+        if let Some(connection) = connection_of(request) {
+            connection.invite_body();
         }
         match timeout(self.deadline, self.collect(request, payload)).await {
             Ok(body) => body,
@@ -196,11 +200,13 @@ impl BodyLimits {
     }
 }
 
+fn connection_of(request: &HttpRequest) -> Option<&Rc<Connection>> {
+    request.conn_data()
+}
+
 /// That a body has not come to its end.
 fn broken_off(request: &HttpRequest) -> Problem {
-    let fault = request
-        .conn_data::<Rc<Connection>>()
-        .and_then(|connection| connection.body_fault());
+    let fault = connection_of(request).and_then(|connection| connection.body_fault());
     fault.unwrap_or_else(|| {
         Problem::new(
             ProblemType::MalformedRequest,
@@ -208,6 +214,28 @@ fn broken_off(request: &HttpRequest) -> Problem {
         )
         .closing()
     })
+}
+
+/// Refuses what says more than once what the body is: who comes between may have read another one.
+/// That several stand in one field, between commas, is the same (RFC 9110 §8.3).
+pub(crate) fn require_one_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut is_quoted = false;
+    let fields = headers.get_all(header::CONTENT_TYPE);
+    let separators = fields.map(|field| {
+        let commas = field.as_bytes().iter().filter(|byte| {
+            is_quoted ^= **byte == b'"';
+            !is_quoted && **byte == b','
+        });
+        1 + commas.count()
+    });
+    if separators.sum::<usize>() <= 1 {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemType::MalformedRequest,
+        "There is more than one Content-Type: say once what the body is.",
+    )
+    .closing())
 }
 
 fn refuse_codings(headers: &HeaderMap) -> Result<(), Problem> {

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,6 +20,10 @@ const REFRESH_FULL: Duration = Duration::from_millis(100);
 
 /// How long a submission waits for a look; it goes on running.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// After how long without a look that succeeded a count stands against nobody. Whoever counts is at
+/// fault then, not whoever submits; and a database that cannot count stores little.
+const LONGEST_BLIND: Duration = Duration::from_secs(10);
 
 /// How many names are followed.
 const MOST_NAMES: usize = 10_000;
@@ -49,6 +54,8 @@ struct Estimate {
     looked_at: Option<Instant>,
     /// Not to be looked up again before then, however full it seems.
     holds_until: Option<Instant>,
+    /// Since when no look has succeeded.
+    blind_since: Option<Instant>,
     is_looking: bool,
 }
 
@@ -70,18 +77,38 @@ impl<Name: Clone + Eq + Hash> Estimates<Name> {
     /// # Errors
     /// How many there are, where these are too many.
     pub(crate) async fn admit(&self, name: &Name, more: u64) -> Result<u64, u64> {
+        let (admitted, known) = self.admit_some(name, more..=more).await;
+        if admitted == more {
+            Ok(known)
+        } else {
+            Err(known)
+        }
+    }
+
+    /// Counts in as many as fit, none where that is fewer than the least that are wanted. Gives how
+    /// many they are, and how many there are then.
+    pub(crate) async fn admit_some(&self, name: &Name, wanted: RangeInclusive<u64>) -> (u64, u64) {
         let count = self.of(name);
         let is_first = count.lock().looked_at.is_none();
         let look = self.look(name, &count, REFRESH_EVERY);
         if is_first {
             await_look(look).await;
         }
-        if let Some(now) = count.add(more, self.most) {
-            return Ok(now);
+        let (least, most) = wanted.into_inner();
+        let mut admitted = count.add(least..=most, self.most);
+        if admitted < most {
+            await_look(self.look(name, &count, REFRESH_FULL)).await;
+            let least = least.saturating_sub(admitted);
+            admitted += count.add(least..=most - admitted, self.most);
         }
-        await_look(self.look(name, &count, REFRESH_FULL)).await;
-        let added = count.add(more, self.most);
-        added.ok_or_else(|| count.lock().known())
+        (admitted, count.lock().known())
+    }
+
+    /// Counts those out again that were counted in and have come to nothing.
+    pub(crate) fn give_back(&self, name: &Name, fewer: u64) {
+        let count = self.of(name);
+        let mut estimate = count.lock();
+        estimate.added = estimate.added.saturating_sub(fewer);
     }
 
     /// About how many there are.
@@ -118,20 +145,32 @@ impl Count {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts more in, where they fit; how many there are then.
-    fn add(&self, more: u64, most: u64) -> Option<u64> {
+    /// Counts in as many as fit, none where that is fewer than the least that are wanted.
+    fn add(&self, wanted: RangeInclusive<u64>, most: u64) -> u64 {
         let mut estimate = self.lock();
-        let fits = estimate.known() + more <= most;
-        fits.then(|| {
-            estimate.added += more;
-            estimate.known()
-        })
+        let room = if estimate.is_blind() {
+            u64::MAX
+        } else {
+            most.saturating_sub(estimate.known())
+        };
+        let added = room.min(*wanted.end());
+        if added < *wanted.start() {
+            return 0;
+        }
+        estimate.added += added;
+        added
     }
 }
 
 impl Estimate {
     fn known(&self) -> u64 {
         self.found + self.added
+    }
+
+    /// Whether looks have failed for so long that nobody knows how many there are.
+    fn is_blind(&self) -> bool {
+        let since = self.blind_since;
+        since.is_some_and(|since| since.elapsed() >= LONGEST_BLIND)
     }
 
     /// What had been let in when the look began; none where there is to be none.
@@ -154,6 +193,9 @@ impl Estimate {
             self.found = found;
             self.added = self.added.saturating_sub(counted);
             self.holds_until = Some(Instant::now() + holds);
+            self.blind_since = None;
+        } else if self.blind_since.is_none() {
+            self.blind_since = self.looked_at;
         }
     }
 }
@@ -172,15 +214,15 @@ mod tests {
     #[test]
     fn what_comes_in_during_a_look_is_counted_on_top_of_what_it_found() {
         let count = Count::default();
-        assert_eq!(count.add(3, 5), Some(3));
+        assert_eq!(count.add(3..=3, 5), 3);
         let counted = count.lock().begin_look(REFRESH_EVERY).unwrap();
         assert_eq!(
             count.lock().begin_look(REFRESH_EVERY),
             None,
             "one at a time"
         );
-        assert_eq!(count.add(2, 5), Some(5));
-        assert_eq!(count.add(1, 5), None);
+        assert_eq!(count.add(2..=2, 5), 2);
+        assert_eq!(count.add(1..=1, 5), 0);
         count.lock().end_look(Some((1, Duration::ZERO)), counted);
         assert_eq!(count.lock().known(), 3);
         assert_eq!(count.lock().begin_look(REFRESH_EVERY), None, "it is fresh");
@@ -190,7 +232,7 @@ mod tests {
     #[test]
     fn a_look_that_fails_changes_nothing_and_one_that_holds_is_not_repeated() {
         let count = Count::default();
-        assert_eq!(count.add(3, 5), Some(3));
+        assert_eq!(count.add(3..=3, 5), 3);
         let counted = count.lock().begin_look(REFRESH_EVERY).unwrap();
         count.lock().end_look(None, counted);
         assert_eq!(count.lock().known(), 3);
@@ -199,5 +241,31 @@ mod tests {
         count.lock().end_look(Some((4, holds)), counted);
         assert_eq!(count.lock().known(), 4);
         assert_eq!(count.lock().begin_look(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn as_many_as_fit_are_counted_in_and_may_be_given_back() {
+        let count = Count::default();
+        assert_eq!(count.add(1..=3, 5), 3);
+        assert_eq!(count.add(3..=3, 5), 0, "all or none");
+        assert_eq!(count.add(0..=3, 5), 2);
+        assert_eq!(count.add(0..=3, 5), 0);
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_looked_up_for_long_stands_against_nobody() {
+        let count = Count::default();
+        let look = |found| {
+            let counted = count.lock().begin_look(Duration::ZERO).unwrap();
+            count.lock().end_look(found, counted);
+        };
+        look(Some((5, Duration::ZERO)));
+        look(None);
+        assert_eq!(count.add(1..=1, 5), 0, "not at once");
+        count.lock().blind_since = Instant::now().checked_sub(LONGEST_BLIND);
+        look(None);
+        assert_eq!(count.add(1..=1, 5), 1);
+        look(Some((5, Duration::ZERO)));
+        assert_eq!(count.add(1..=1, 5), 0, "until it can");
     }
 }

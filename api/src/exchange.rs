@@ -16,6 +16,7 @@ use actix_web::{
 };
 use coatcheck_shared::trace;
 use metrics::{Counter, Histogram, counter, histogram};
+use tracing::Level;
 
 use crate::{
     api::Api,
@@ -124,12 +125,13 @@ fn finish_head(response: &mut ServiceResponse, id: &str) {
 }
 
 /// Whether the connection of a request serves no other, whatever comes of it: it is one too many,
-/// or asks to be upgraded, which is ignored, and the framework would read no other from it.
+/// its body has not been asked for, or it asks to be upgraded, which is ignored, and the framework
+/// would read no other from it.
 fn ends_its_connection(request: &HttpRequest) -> bool {
-    let is_too_many = request
+    let is_over = request
         .conn_data::<Rc<Connection>>()
-        .is_some_and(|connection| connection.is_too_many());
-    is_too_many || request.headers().contains_key(header::UPGRADE)
+        .is_some_and(|connection| connection.is_too_many() || connection.awaits_invitation());
+    is_over || request.headers().contains_key(header::UPGRADE)
 }
 
 /// Gives an error its body, which names the request.
@@ -160,22 +162,32 @@ fn log(response: &ServiceResponse, id: &str, began: Instant) {
     let (method, path) = (request.method(), request.path());
     let milliseconds = began.elapsed().as_secs_f64() * 1_000.0;
     let cause = problem_of(response).and_then(Problem::cause);
-    if status == 500 {
-        let trace_id = trace_context::trace_id_of(request);
-        tracing::error!(request_id = id, trace_id, %method, path, status, cause, "the request failed");
-    } else if status > 500 {
-        let trace_id = trace_context::trace_id_of(request);
-        tracing::info!(request_id = id, trace_id, %method, path, status, cause, "the request was refused");
-    } else {
-        tracing::debug!(
-            request_id = id,
-            trace_id = trace_context::trace_id_of(request),
-            %method,
-            path,
-            status,
-            milliseconds,
-            "answered"
-        );
+    let trace_id = || trace_context::trace_id_of(request);
+    match level_of(status) {
+        Level::ERROR => {
+            tracing::error!(request_id = id, trace_id = trace_id(), %method, path, status, cause, "the request failed");
+        }
+        Level::WARN => {
+            tracing::warn!(request_id = id, trace_id = trace_id(), %method, path, status, cause, "the request was turned away");
+        }
+        Level::INFO => {
+            tracing::info!(request_id = id, trace_id = trace_id(), %method, path, status, cause, "the request was refused");
+        }
+        _ => {
+            tracing::debug!(request_id = id, trace_id = trace_id(), %method, path, status, milliseconds, "answered");
+        }
+    }
+}
+
+/// A fault of ours is an error. That we are too full, or the database is away, an operator may want
+/// to be woken for. What is not implemented was asked for by the client: it is worth a line, for a
+/// kind that is declared or a method that is used in vain, and nobody's alarm.
+fn level_of(status: u16) -> Level {
+    match status {
+        501 | 505 => Level::INFO,
+        503 => Level::WARN,
+        500.. => Level::ERROR,
+        _ => Level::DEBUG,
     }
 }
 
@@ -222,4 +234,23 @@ fn count(response: &ServiceResponse, began: Instant) {
         counter.increment(1);
         histogram.record(began.elapsed());
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_our_fault_is_logged_as_such() {
+        for (status, level) in [
+            (200, Level::DEBUG),
+            (429, Level::DEBUG),
+            (500, Level::ERROR),
+            (501, Level::INFO),
+            (503, Level::WARN),
+            (505, Level::INFO),
+        ] {
+            assert_eq!(level_of(status), level, "{status}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The HTTP front end: a client hands in a job, is answered at once, and comes back for the
 //! result. [`Server`] is all of it; the route table is `routes.rs`.
 
+mod admission;
 mod api;
 mod body;
 mod caller;

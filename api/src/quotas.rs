@@ -59,26 +59,72 @@ impl Quotas {
         };
         let admitted = quota.unfinished.admit(tenant, jobs).await;
         let (Ok(unfinished) | Err(unfinished)) = admitted;
+        let pause = quota.say(request, unfinished);
+        match admitted {
+            Ok(_) => Ok(()),
+            Err(_) => Err(quota.exceeded(pause)),
+        }
+    }
+
+    /// Counts in as many of these jobs as there may be, and has the answer say how many more.
+    ///
+    /// # Errors
+    /// Where there may be none.
+    pub(crate) async fn admit_some(
+        &self,
+        request: &HttpRequest,
+        tenant: &Tenant,
+        jobs: u64,
+    ) -> Result<u64, Problem> {
+        let Some(quota) = &self.0 else {
+            return Ok(jobs);
+        };
+        let (admitted, unfinished) = quota.unfinished.admit_some(tenant, 0..=jobs).await;
+        let pause = quota.say(request, unfinished);
+        if admitted == 0 && jobs > 0 {
+            return Err(quota.exceeded(pause));
+        }
+        Ok(admitted)
+    }
+
+    /// Counts those out again that were counted in and have come to nothing.
+    pub(crate) fn give_back(&self, tenant: &Tenant, jobs: u64) {
+        if let Some(quota) = &self.0 {
+            quota.unfinished.give_back(tenant, jobs);
+        }
+    }
+
+    /// Whether there is a quota.
+    pub(crate) fn are_set(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl Quota {
+    /// Has the answer say how many more there may be, and gives after how many seconds there may be
+    /// more again.
+    fn say(&self, request: &HttpRequest, unfinished: u64) -> u64 {
         let pause = retry_after::for_waiting(unfinished);
         rate_limit::say(
             request,
             Policy {
                 name: "unfinished-jobs",
-                allowance: format!("q={};qu=\"jobs\"", quota.most),
-                left: quota.most.saturating_sub(unfinished),
+                allowance: format!("q={};qu=\"jobs\"", self.most),
+                left: self.most.saturating_sub(unfinished),
                 until: Duration::from_secs(pause),
             },
         );
-        match admitted {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Problem::new(
-                ProblemType::QuotaExceeded,
-                format!(
-                    "A tenant may have {} unfinished jobs. Nothing was stored.",
-                    quota.most
-                ),
-            )
-            .retry_after(pause)),
-        }
+        pause
+    }
+
+    fn exceeded(&self, pause: u64) -> Problem {
+        Problem::new(
+            ProblemType::QuotaExceeded,
+            format!(
+                "A tenant may have {} unfinished jobs. Nothing was stored.",
+                self.most
+            ),
+        )
+        .retry_after(pause)
     }
 }

@@ -4,6 +4,7 @@ use std::{
     future::ready,
     io,
     net::{SocketAddr, TcpListener},
+    pin::pin,
     sync::Arc,
     thread::available_parallelism,
     time::Duration,
@@ -15,18 +16,20 @@ use actix_service::{
     IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
 };
 use actix_web::{App, Error, dev::AppConfig, middleware::from_fn, web::Data};
-use coatcheck_shared::{backend::Backend, job::InvalidName, settings::Settings, signal::Signals};
+use coatcheck_shared::{
+    backend::Backend, job::InvalidName, panics, settings::Settings, signal::Signals,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::{TcpSocket, TcpStream},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Api,
-    connection::{CheckedStream, Connections},
+    connection::{CheckedStream, Connections, Times},
     exchange::exchange,
     intake::{self, Announcements},
     routes::routes,
@@ -66,6 +69,9 @@ pub enum ServeError {
     /// A built-in kind has no proper name: a bug.
     #[error("a built-in kind cannot be offered: {0}")]
     Kind(#[from] InvalidName),
+    /// What goes on as long as the server has ended in a panic, which the log tells of.
+    #[error("a task of the server has ended by itself: {0}")]
+    Panicked(#[source] JoinError),
     /// The server ended with an error.
     #[error("the server failed: {0}")]
     Failed(#[source] io::Error),
@@ -109,9 +115,13 @@ impl Server {
             let (api, connections) = (api.clone(), Connections::new(most));
             let times = Times {
                 request: Duration::from_secs(settings.limits.request_s),
-                idle: Duration::from_secs(settings.limits.idle_s),
+                stalled: Duration::from_secs(settings.limits.stalled_s),
             };
-            move || http(api.clone(), connections.clone(), times, stopping.clone())
+            let idle = Duration::from_secs(settings.limits.idle_s);
+            move || {
+                let (connections, stopping) = (connections.clone(), stopping.clone());
+                http(api.clone(), (connections, times), idle, stopping)
+            }
         };
         let service = service
             .listen("http", listener, http)
@@ -135,7 +145,7 @@ impl Server {
     /// has been accepted before it returns.
     ///
     /// # Errors
-    /// Where the server ends by itself.
+    /// Where the server ends by itself, or a task that it cannot do without.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServeError> {
         let mut tasks = JoinSet::new();
         tasks.spawn(follow_signals(
@@ -147,20 +157,36 @@ impl Server {
         let (queue, signals) = (self.backend.queue.clone(), self.backend.signals.clone());
         let mut announcing = tokio::spawn(self.announcements.pass_on(queue, signals));
 
+        let handle = self.service.handle();
         tasks.spawn(stop_when(
             shutdown,
             self.api.draining.clone(),
-            self.service.handle(),
+            handle.clone(),
             self.last_call,
         ));
-        let served = self.service.await;
+        let mut service = pin!(self.service);
+        let panicked = tokio::select! {
+            served = &mut service => Ok(served),
+            panicked = panics::first_of(&mut tasks) => Err(panicked),
+            Err(panicked) = &mut announcing => Err(panicked),
+        };
+        let outcome = match panicked {
+            Ok(served) => served.map_err(ServeError::Failed),
+            Err(panicked) => {
+                self.api.draining.cancel();
+                // It stops only while it is served.
+                tokio::join!(handle.stop(true), service).1.ok();
+                Err(ServeError::Panicked(panicked))
+            }
+        };
 
         tasks.shutdown().await;
         drop(self.api);
-        if timeout(LAST_ANNOUNCEMENTS, &mut announcing).await.is_err() {
+        if !announcing.is_finished() && timeout(LAST_ANNOUNCEMENTS, &mut announcing).await.is_err()
+        {
             announcing.abort();
         }
-        served.map_err(ServeError::Failed)
+        outcome
     }
 }
 
@@ -192,20 +218,11 @@ fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     Ok((listener.local_addr()?, listener))
 }
 
-/// How long a client may take.
-#[derive(Clone, Copy)]
-struct Times {
-    /// Over the head of a request, and over its body.
-    request: Duration,
-    /// Until the next request.
-    idle: Duration,
-}
-
 /// What serves a connection: the checks of its requests, the framework, the routes.
 fn http(
     api: Data<Api>,
-    connections: Connections,
-    times: Times,
+    (connections, times): (Connections, Times),
+    idle: Duration,
     stopping: GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
 {
@@ -220,7 +237,7 @@ fn http(
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         })
-        .keep_alive(KeepAlive::Timeout(times.idle))
+        .keep_alive(KeepAlive::Timeout(idle))
         // The connection itself sees to it.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(CLOSING)
@@ -232,10 +249,7 @@ fn http(
         let peer = stream.peer_addr().ok();
         // Where it does not work, answers are a little later.
         let _ = stream.set_nodelay(true);
-        ready(Ok((
-            CheckedStream::new(stream, &connections, times.request),
-            peer,
-        )))
+        ready(Ok((CheckedStream::new(stream, &connections, times), peer)))
     })
     .and_then(http)
 }

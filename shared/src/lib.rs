@@ -11,6 +11,7 @@ pub mod failure_points;
 pub mod job;
 pub mod kind;
 pub mod metric_catalogue;
+pub mod panics;
 pub mod queue;
 pub mod settings;
 pub mod signal;

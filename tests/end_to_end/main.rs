@@ -19,6 +19,7 @@ mod logs;
 mod metrics;
 mod moving;
 mod operating;
+mod panics;
 mod poisoned;
 mod real_input;
 mod redaction;

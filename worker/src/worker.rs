@@ -4,10 +4,10 @@ mod parts;
 
 use std::{sync::Arc, time::Duration};
 
-use coatcheck_shared::{backend::Backend, queue::End, settings::Settings};
+use coatcheck_shared::{backend::Backend, panics, queue::End, settings::Settings};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,10 @@ pub enum WorkerError {
     /// Jobs were still not recorded when even the lease's end should have stopped them.
     #[error("{0} jobs could not be brought to an end")]
     NotDrained(usize),
+}
+
+fn panicked_task(panicked: &JoinError) -> WorkerError {
+    WorkerError::RuntimeEnded(format!("a task of it has ended: {panicked}"))
 }
 
 /// Runs jobs.
@@ -99,6 +103,9 @@ impl Worker {
             ended = &mut parts.pump => {
                 Err(WorkerError::RuntimeEnded(format!("the pump has ended: {ended:?}")))
             }
+            panicked = panics::first_of(&mut parts.tasks) => Err(panicked_task(&panicked)),
+            panicked = panics::first_of(&mut parts.last_words) => Err(panicked_task(&panicked)),
+            Err(panicked) = &mut parts.lease_keeper => Err(panicked_task(&panicked)),
         };
         self.draining.cancel();
         match ended {
@@ -190,7 +197,7 @@ impl Worker {
             finisher,
             claimer,
             last_words,
-            _tasks: tasks,
+            tasks,
             _teardown: teardown,
         }
     }

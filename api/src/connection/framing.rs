@@ -1,10 +1,12 @@
 //! Which bytes of a connection belong to what: heads, which are checked, and bodies, which are
 //! let through.
 
+use std::ops::Range;
+
 use super::{
     Refusal,
     chunks::{Chunks, Progress},
-    head::{self, Body},
+    head::{self, Body, Head},
 };
 
 /// How many empty lines may stand before a request (RFC 9112 §2.2).
@@ -37,6 +39,8 @@ pub(super) struct Passage {
     pub(super) pass: usize,
     /// How many requests begin in these.
     pub(super) requests: u64,
+    /// Where in them stands that a client waits for leave to send its body.
+    pub(super) expectation: Option<Range<usize>>,
     /// What of the rest.
     pub(super) rest: Rest,
 }
@@ -83,6 +87,7 @@ impl Framing {
     pub(super) fn advance(&mut self, bytes: &[u8], may_begin: bool) -> Passage {
         let mut pass = 0;
         let mut requests = 0;
+        let mut expectation = None;
         let rest = loop {
             let left = &bytes[pass..];
             if left.is_empty() {
@@ -92,10 +97,13 @@ impl Framing {
                 Next::Head(_) if requests > 0 || !may_begin => break Rest::NotYet,
                 Next::Head(so_far) => match so_far.find_end(left) {
                     Ok(None) => break Rest::PartOfHead,
-                    Ok(Some((length, body))) => {
+                    Ok(Some((length, head))) => {
+                        expectation = head
+                            .expectation
+                            .map(|place| pass + place.start..pass + place.end);
                         pass += length;
                         requests += 1;
-                        self.0 = Next::after(body);
+                        self.0 = Next::after(head.body);
                     }
                     Err(refusal) => {
                         self.0 = Next::Rest;
@@ -131,6 +139,7 @@ impl Framing {
         Passage {
             pass,
             requests,
+            expectation,
             rest,
         }
     }
@@ -148,8 +157,8 @@ impl Next {
 }
 
 impl HeadSoFar {
-    /// The length of the head and what follows it, once it is all there.
-    fn find_end(&mut self, bytes: &[u8]) -> Result<Option<(usize, Body)>, Refusal> {
+    /// The head and where it ends, once it is all there.
+    fn find_end(&mut self, bytes: &[u8]) -> Result<Option<(usize, Head)>, Refusal> {
         let start = skip_empty_lines(bytes)?;
         for feed in memchr::memchr_iter(b'\n', &bytes[self.searched..]) {
             let feed = self.searched + feed;
@@ -160,8 +169,11 @@ impl HeadSoFar {
             }
             if feed > start && bytes[start..feed].ends_with(b"\r\n\r") {
                 let end = feed + 1;
-                let body = head::check(&bytes[start..end])?;
-                return Ok(Some((end, body)));
+                let mut head = head::check(&bytes[start..end])?;
+                if let Some(place) = &mut head.expectation {
+                    *place = place.start + start..place.end + start;
+                }
+                return Ok(Some((end, head)));
             }
         }
         self.searched = bytes.len();

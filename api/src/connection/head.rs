@@ -1,6 +1,8 @@
 //! Checking the head of a request (RFC 9112), before the framework sees it: whatever passes is
 //! taken apart by the framework without a fault, and ends where this says that it ends.
 
+use std::ops::Range;
+
 use actix_web::http::Uri;
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 
@@ -30,6 +32,15 @@ pub(super) enum Body {
     Rest,
 }
 
+/// What a head says to its connection.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// What follows it.
+    pub(super) body: Body,
+    /// Where in it stands that the client waits for leave to send the body (RFC 9110 §10.1.1).
+    pub(super) expectation: Option<Range<usize>>,
+}
+
 /// Refuses a head that has not come to its end and is too large already.
 pub(super) fn check_part(part: &[u8]) -> Result<(), Refusal> {
     match memchr::memchr(b'\n', part) {
@@ -49,7 +60,7 @@ pub(super) fn check_beginning(part: &[u8]) -> Result<(), Refusal> {
 }
 
 /// Checks a whole head, from its request line to its empty line.
-pub(super) fn check(head: &[u8]) -> Result<Body, Refusal> {
+pub(super) fn check(head: &[u8]) -> Result<Head, Refusal> {
     check_part(head)?;
     let mut fields = [EMPTY_HEADER; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -60,8 +71,15 @@ pub(super) fn check(head: &[u8]) -> Result<Body, Refusal> {
     }
     let method = request.method.unwrap_or_default();
     let line = check_line(method, request.path.unwrap_or_default());
-    let body = line.and_then(|()| Framing::of(request.headers)?.body(request.version, method));
-    body.map_err(|refusal| Refusal {
+    let checked = line.and_then(|()| {
+        let framing = Framing::of(request.headers)?;
+        let body = framing.body(request.version, method)?;
+        Ok(Head {
+            body,
+            expectation: framing.expectation(request.version, head),
+        })
+    });
+    checked.map_err(|refusal| Refusal {
         to_head: method == "HEAD",
         ..refusal
     })
@@ -113,6 +131,7 @@ struct Framing<'a> {
     length: Option<&'a [u8]>,
     coding: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
+    expect: Option<&'a [u8]>,
     asks_for_websocket: bool,
 }
 
@@ -122,6 +141,7 @@ impl<'a> Framing<'a> {
         for field in fields {
             let value = field.value;
             let before = match field.name.len() {
+                6 if field.name.eq_ignore_ascii_case("expect") => framing.expect.replace(value),
                 4 if field.name.eq_ignore_ascii_case("host") => framing.host.replace(value),
                 14 if field.name.eq_ignore_ascii_case("content-length") => {
                     framing.length.replace(value)
@@ -137,11 +157,22 @@ impl<'a> Framing<'a> {
             };
             if before.is_some() {
                 return Err(Refusal::malformed(
-                    "Host, Content-Length and Transfer-Encoding may each be there once.",
+                    "Host, Content-Length, Transfer-Encoding and Expect may each be there once.",
                 ));
             }
         }
         Ok(framing)
+    }
+
+    /// Where in the head the client says that it waits for leave to send the body. HTTP/1.0 does
+    /// not know that.
+    fn expectation(&self, version: Option<u8>, head: &[u8]) -> Option<Range<usize>> {
+        let value = self.expect.filter(|_| version == Some(1))?;
+        let waits = value
+            .split(|byte| *byte == b',')
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(b"100-continue"));
+        let begin = value.as_ptr().addr() - head.as_ptr().addr();
+        waits.then_some(begin..begin + value.len())
     }
 
     fn body(&self, version: Option<u8>, method: &str) -> Result<Body, Refusal> {

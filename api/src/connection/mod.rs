@@ -14,6 +14,7 @@
 mod chunks;
 mod framing;
 mod head;
+mod outgoing;
 mod stream;
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
     task::Waker,
 };
 
-pub(crate) use self::stream::CheckedStream;
+pub(crate) use self::stream::{CheckedStream, Times};
 use crate::problem::{Problem, ProblemType};
 
 /// Why a request is refused before anything of it is looked at.
@@ -83,12 +84,50 @@ pub(crate) struct Connection {
     waiting: Cell<Option<Waker>>,
     /// The one among them that stands for a refused request.
     refusal: RefCell<Option<(u64, Refusal)>>,
+    /// Whether a client waits for leave to send its body.
+    invitation: Cell<Invitation>,
     /// Why the body on its way cannot be read to its end.
     body_fault: RefCell<Option<Refusal>>,
     is_too_many: bool,
 }
 
+/// Whether the client of a request, which is known by its number, sends its body only once it is
+/// told to (RFC 9110 §10.1.1). It is told when someone reads the body, and so not where the head
+/// alone decides that it is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Invitation {
+    /// None waits.
+    #[default]
+    None,
+    /// It waits.
+    Awaited(u64),
+    /// It is to be told.
+    Due(u64),
+}
+
 impl Connection {
+    /// The body of the request that is being answered is about to be read.
+    pub(crate) fn invite_body(&self) {
+        if let Invitation::Awaited(number) = self.invitation.get() {
+            self.invitation.set(Invitation::Due(number));
+        }
+    }
+
+    /// Whether the client of the request that is being answered has not been told to send its
+    /// body. It need not send it then, so nobody knows what comes next on the connection.
+    pub(crate) fn awaits_invitation(&self) -> bool {
+        self.invitation.get() == Invitation::Awaited(self.served.get())
+    }
+
+    /// Whether the client is to be told now; once. An answer that has begun leaves nothing to say.
+    fn take_invitation(&self) -> bool {
+        let Invitation::Due(number) = self.invitation.get() else {
+            return false;
+        };
+        self.invitation.set(Invitation::None);
+        self.answered.get() < number
+    }
+
     /// Counts a request that is about to be answered; why it is refused, where it is.
     pub(crate) fn next_request(&self) -> Option<Refusal> {
         self.served.set(self.served.get() + 1);

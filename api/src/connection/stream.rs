@@ -16,8 +16,9 @@ use tokio::{
 };
 
 use super::{
-    Connection, Connections, Place, Refusal,
+    Connection, Connections, Invitation, Place, Refusal,
     framing::{Framing, Passage, Rest},
+    outgoing::Outgoing,
 };
 use crate::problem::ProblemType;
 
@@ -38,6 +39,15 @@ const DISCARDED_AT_ONCE: usize = 4 * 1024;
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
 const STAND_IN_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nhost: refused\r\n\r\n";
 
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// Over the head of a request, and over its body.
+    pub(crate) request: Duration,
+    /// Until it takes something of an answer that is ready.
+    pub(crate) stalled: Duration,
+}
+
 /// A TCP connection of which the framework sees only well-formed requests.
 pub(crate) struct CheckedStream {
     io: TcpStream,
@@ -53,6 +63,7 @@ pub(crate) struct CheckedStream {
     /// How long the head or body that is on its way may take.
     deadline: Option<Pin<Box<Sleep>>>,
     patience: Duration,
+    outgoing: Outgoing,
     _place: Place,
 }
 
@@ -72,13 +83,13 @@ enum State {
 }
 
 impl CheckedStream {
-    /// A connection just accepted, whose requests must each arrive within `patience`.
-    pub(crate) fn new(io: TcpStream, connections: &Connections, patience: Duration) -> Self {
+    /// A connection just accepted, and how long its client may take.
+    pub(crate) fn new(io: TcpStream, connections: &Connections, times: Times) -> Self {
         let place = connections.enter();
         let patience = if place.is_too_many {
-            patience.min(PATIENCE_WITH_TOO_MANY)
+            times.request.min(PATIENCE_WITH_TOO_MANY)
         } else {
-            patience
+            times.request
         };
         Self {
             io,
@@ -93,6 +104,7 @@ impl CheckedStream {
             state: State::Fresh,
             deadline: None,
             patience,
+            outgoing: Outgoing::new(times.stalled),
             _place: place,
         }
     }
@@ -121,9 +133,10 @@ impl CheckedStream {
             buffer.set_filled(begin);
             return self.sift_held();
         }
-        let new = &buffer.filled()[begin..];
+        let new = &mut buffer.filled_mut()[begin..];
         let may_begin = !self.connection.is_answering();
         let passage = self.framing.advance(new, may_begin);
+        hide_expectation(new, &passage);
         if passage.rest.is_to_be_shown_again() {
             self.held.extend_from_slice(&new[passage.pass..]);
         }
@@ -135,6 +148,7 @@ impl CheckedStream {
     fn sift_held(&mut self) {
         let may_begin = !self.connection.is_answering();
         let passage = self.framing.advance(&self.held, may_begin);
+        hide_expectation(&mut self.held, &passage);
         self.cleared = passage.pass;
         if !passage.rest.is_to_be_shown_again() {
             self.held.truncate(passage.pass);
@@ -156,6 +170,10 @@ impl CheckedStream {
         let passed = &self.connection.passed;
         passed.set(passed.get() + passage.requests);
         if passage.requests > 0 {
+            if passage.expectation.is_some() && self.framing.is_in_body() {
+                let number = Invitation::Awaited(passed.get());
+                self.connection.invitation.set(number);
+            }
             // Not before: whoever sends empty lines alone is not idle, and has to keep the time.
             self.state = State::Serving;
         }
@@ -253,6 +271,14 @@ impl CheckedStream {
     }
 }
 
+/// The framework would tell a client to send its body before anyone has looked at the head: it must
+/// not see that one waits for that.
+fn hide_expectation(bytes: &mut [u8], passage: &Passage) {
+    if let Some(place) = passage.expectation.clone() {
+        bytes[place].fill(b' ');
+    }
+}
+
 impl AsyncRead for CheckedStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -299,11 +325,16 @@ impl AsyncWrite for CheckedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(context, bytes)
+        let this = self.get_mut();
+        let write =
+            |io: Pin<&mut TcpStream>, context: &mut Context<'_>| io.poll_write(context, bytes);
+        this.outgoing.poll_write(&mut this.io, context, write)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(context)
+        let this = self.get_mut();
+        let is_due = this.connection.take_invitation();
+        this.outgoing.poll_flush(&mut this.io, context, is_due)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -326,7 +357,11 @@ impl AsyncWrite for CheckedStream {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(context, pieces)
+        let this = self.get_mut();
+        let write = |io: Pin<&mut TcpStream>, context: &mut Context<'_>| {
+            io.poll_write_vectored(context, pieces)
+        };
+        this.outgoing.poll_write(&mut this.io, context, write)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -29,7 +29,7 @@ const PAGE: u32 = 500;
 struct Moved {
     /// To how many jobs.
     count: u64,
-    /// There was not the time for all: ask again. Absent where everything is done.
+    /// There was not the time for all, or no room under the quota: ask again. Absent where everything is done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
 }
@@ -60,7 +60,7 @@ pub(crate) fn describe_cancel() -> Operation {
 
 /// What this endpoint says of itself.
 pub(crate) fn describe_retry() -> Operation {
-    describe("retryJobs", "Send many jobs round again")
+    describe("retryJobs", "Send many jobs round again").problems([ProblemType::QuotaExceeded])
 }
 
 /// What this endpoint says of itself.
@@ -115,6 +115,7 @@ async fn answer(caller: &Caller, api: &Api, request: &HttpRequest, wanted: Move)
         .collect();
     let sweep = Sweep {
         api,
+        request,
         tenant: &caller.tenant,
         filter: &filter,
         wanted: (!dry_run).then_some(wanted),
@@ -141,6 +142,7 @@ fn require_filter(request: &HttpRequest) -> Result<(), Problem> {
 /// Going through all jobs that a filter means.
 struct Sweep<'a> {
     api: &'a Api,
+    request: &'a HttpRequest,
     tenant: &'a Tenant,
     filter: &'a JobFilter,
     /// What is done to each; none: they are only counted.
@@ -158,9 +160,9 @@ impl Sweep<'_> {
         // No state is left to look for where the filter names only others.
         while !self.filter.states.is_empty() {
             let page = self.page(after).await?;
-            moved.count += self.move_all(&page).await?;
+            self.move_all(&page, &mut moved).await?;
             after = page.last().map(|job| job.id);
-            if page.len() < PAGE as usize {
+            if moved.more || page.len() < PAGE as usize {
                 break;
             }
             if Instant::now() >= deadline || self.api.draining.is_cancelled() {
@@ -181,18 +183,19 @@ impl Sweep<'_> {
         Ok(store.list(self.tenant, self.filter, request).await?)
     }
 
-    /// Makes the move with those that are still in a state of the filter; says how many.
-    async fn move_all(&self, jobs: &[Job]) -> Result<u64, Problem> {
+    /// Makes the move with those that are still in a state of the filter.
+    async fn move_all(&self, jobs: &[Job], moved: &mut Moved) -> Result<(), Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         match self.wanted {
-            None => Ok(count(ids.len())),
-            Some(Move::Cancel) => self.cancel(&ids).await,
-            Some(Move::Retry) => self.retry(&ids).await,
+            None => moved.count += count(ids.len()),
+            Some(Move::Cancel) => moved.count += self.cancel(&ids).await?,
+            Some(Move::Retry) => self.retry_within_quota(&ids, moved).await?,
             Some(Move::Delete) => {
                 let (tenant, states) = (self.tenant, &self.filter.states);
-                Ok(self.api.store.delete_all(tenant, &ids, states).await?)
+                moved.count += self.api.store.delete_all(tenant, &ids, states).await?;
             }
         }
+        Ok(())
     }
 
     async fn cancel(&self, ids: &[JobId]) -> Result<u64, Problem> {
@@ -206,6 +209,30 @@ impl Sweep<'_> {
             self.api.announcer.signal(signal);
         }
         Ok(moved)
+    }
+
+    /// Retries as many as the quota has room for. Where that is none of all, it is the answer.
+    async fn retry_within_quota(&self, ids: &[JobId], moved: &mut Moved) -> Result<(), Problem> {
+        let quotas = &self.api.quotas;
+        let mut left = ids;
+        while !left.is_empty() {
+            let wanted = count(left.len());
+            let admitted = quotas.admit_some(self.request, self.tenant, wanted).await;
+            let room = match admitted {
+                Err(_) if moved.count > 0 => {
+                    moved.more = true;
+                    return Ok(());
+                }
+                admitted => admitted?,
+            };
+            let these = usize::try_from(room).unwrap_or(left.len());
+            let (these, rest) = left.split_at(these.min(left.len()));
+            let retried = self.retry(these).await?;
+            quotas.give_back(self.tenant, room.saturating_sub(retried));
+            moved.count += retried;
+            left = rest;
+        }
+        Ok(())
     }
 
     async fn retry(&self, ids: &[JobId]) -> Result<u64, Problem> {

@@ -1,11 +1,14 @@
 //! A submission whose body is the payload itself, byte for byte: `POST /v1/jobs?kind=…`, the other
 //! fields of the submission standing in the query as well.
 
+mod parameters;
+
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, http::header, web::Payload};
 use serde_json::{Map, Value};
 
+pub(super) use self::parameters::PARAMETERS;
 use super::submission::{self, Submission};
 use crate::{
     api::Api,
@@ -14,6 +17,7 @@ use crate::{
     fields::Fields,
     kinds::Kind,
     problem::{FieldError, Problem, ProblemType},
+    query::Query,
 };
 
 /// The parameters whose values are numbers.
@@ -43,6 +47,15 @@ pub(super) fn is_raw(request: &HttpRequest) -> bool {
         && url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "kind")
 }
 
+/// Refuses the parameters of a query in which no kind stands: the body is the whole submission then,
+/// and what stands elsewhere would be lost without a word.
+pub(super) fn refuse_parameters(request: &HttpRequest) -> Result<(), Problem> {
+    Query::of(request).finish(
+        "kind, with which the body is the payload itself, and beside it the other fields of a \
+         submission",
+    )
+}
+
 /// Takes the body in and checks it and the query.
 pub(super) async fn read(
     api: &Api,
@@ -52,6 +65,7 @@ pub(super) async fn read(
 ) -> Result<(Submission, Body), Problem> {
     let mut fields = parameters(request)?;
     let (kind, options, faults) = submission::read_options(api, &mut fields).await?;
+    body::require_one_media_type(request.headers())?;
     let media_type = match &kind {
         Some(kind) => media_type_for(kind, request)?,
         None => String::new(),

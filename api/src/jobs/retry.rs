@@ -32,7 +32,15 @@ pub(crate) fn describe() -> Operation {
 /// Queues a job that has failed or was cancelled, with at least one attempt before it.
 pub(crate) async fn post(caller: Caller, api: Data<Api>, request: HttpRequest) -> Answer {
     let id = id_in_path(&request)?;
-    api.quotas.admit(&request, &caller.tenant, 1).await?;
+    if api.quotas.are_set() {
+        // What cannot be retried at all is told so, and counts for nothing.
+        let job = api.store.get(&caller.tenant, id).await?;
+        let job = job.ok_or_else(Problem::no_job)?;
+        if job.lifecycle.retry().is_err() {
+            return Err(refused(&job));
+        }
+        api.quotas.admit(&request, &caller.tenant, 1).await?;
+    }
     let now = api.now();
     let outcome = api.store.retry(&caller.tenant, id, now).await?;
     match outcome.ok_or_else(Problem::no_job)? {

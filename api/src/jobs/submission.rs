@@ -34,7 +34,7 @@ pub(super) const PARAMETERS: &str = "kind, queue, priority, run_at, delay_s, max
                                      metadata.NAME, unique.key, unique.mode, unique.window_s";
 
 /// The most attempts that a job can have.
-const MOST_ATTEMPTS: u64 = 1_000;
+pub(super) const MOST_ATTEMPTS: u64 = 1_000;
 
 /// How many kinds one answer lists at most.
 const MOST_KINDS_LISTED: usize = 200;

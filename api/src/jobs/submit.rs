@@ -13,6 +13,7 @@ use super::{
     unique, view, wait,
 };
 use crate::{
+    admission,
     api::Api,
     caller::Caller,
     idempotency::{self, IDEMPOTENT_REPLAYED, IdempotencyKey, REPLAYED},
@@ -31,9 +32,9 @@ pub(crate) fn describe() -> Operation {
              request as often as you have to: it is one job, and each repetition is answered with \
              the first one's code. With `kind` in the query the body is the payload itself, byte for \
              byte, in a media type that the kind takes (`media_types` of /v1/kinds), and the other \
-             fields of the submission stand in the query too: `queue`, `delay_s`, `metadata.NAME`, \
-             `unique.key` and so on.",
+             fields of the submission stand in the query too.",
         )
+        .with(raw::PARAMETERS)
         .with([
             parameter::PREFER,
             idempotency::PARAMETER,
@@ -82,6 +83,7 @@ pub(crate) async fn post(
         raw::read(&api, &caller, &request, payload).await?
     } else {
         let body = api.bodies.json(&request, payload).await?;
+        raw::refuse_parameters(&request)?;
         let submission = Submission::read(&api, &caller, &body.bytes).await?;
         (submission, body)
     };
@@ -104,8 +106,7 @@ pub(crate) async fn post(
         )
     });
     let job = described(&new);
-    api.quotas.admit(&request, &new.tenant, 1).await?;
-    api.depths.admit(&new.queue, 1).await?;
+    admission::admit(&api, &request, std::slice::from_ref(&new)).await?;
     let inserted = api.intake.accept(new).await?;
     drop(body);
     let exchange = Exchange {

@@ -184,3 +184,76 @@ async fn raw_bodies_have_the_same_bounds_and_idempotency() {
     }
     assert_eq!(ids[0], ids[1]);
 }
+
+#[tokio::test]
+async fn a_query_without_a_kind_is_not_ignored() {
+    let service = Service::start().await;
+    let submission = r#"{"kind":"sleep","payload":{"ms":1}}"#;
+    let json = Some("application/json");
+    let answer = post(&service, "queue=x&nope=1", json, submission).await;
+    let problem = (answer.status, &*answer.problem());
+    assert_eq!(problem, (400, "invalid-parameter"), "{answer:?}");
+    assert_eq!(answer.pointers(), ["/nope", "/queue"]);
+}
+
+#[tokio::test]
+async fn a_second_media_type_is_no_media_type() {
+    let service = service().await;
+    for (query, head) in [
+        (
+            "",
+            "content-type: application/json\r\ncontent-type: application/json\r\n",
+        ),
+        ("", "content-type: application/json, text/plain\r\n"),
+        (
+            "?kind=sleep",
+            "content-type: application/json\r\ncontent-type: text/plain\r\n",
+        ),
+        (
+            "?kind=thumbnail",
+            "content-type: image/png\r\ncontent-type: text/csv\r\n",
+        ),
+        (
+            "/batch",
+            "content-type: application/x-ndjson\r\ncontent-type: application/json\r\n",
+        ),
+    ] {
+        let target = format!("/v1/jobs{query}");
+        let answer = service.send("POST", &target, head, "{}").await;
+        let problem = (answer.status, &*answer.problem());
+        assert_eq!(problem, (400, "malformed-request"), "{head}");
+    }
+    let quoted = "content-type: image/png; name=\"a, b\"\r\n";
+    let answer = service
+        .send("POST", "/v1/jobs?kind=thumbnail", quoted, "x")
+        .await;
+    assert_eq!(answer.status, 202, "a comma in quotes separates nothing");
+}
+
+#[tokio::test]
+async fn each_parameter_of_the_document_is_taken_and_no_other() {
+    let document = coatcheck_api::document();
+    let described = document["paths"]["/v1/jobs"]["post"]["parameters"]
+        .as_array()
+        .unwrap();
+    let mut described: Vec<&str> = described
+        .iter()
+        .filter(|parameter| parameter["in"] == "query")
+        .map(|parameter| parameter["name"].as_str().unwrap())
+        .collect();
+    let service = service().await;
+    let wrong = post(
+        &service,
+        "kind=sleep&colour=red",
+        Some("application/json"),
+        "{}",
+    )
+    .await;
+    let detail = wrong.json()["errors"][0]["detail"].to_string();
+    let (_, known) = detail.trim_matches('"').rsplit_once("there are ").unwrap();
+    let known = known.replace("metadata.NAME", "metadata");
+    let mut known: Vec<&str> = known.split(", ").collect();
+    known.sort_unstable();
+    described.sort_unstable();
+    assert_eq!(described, known);
+}

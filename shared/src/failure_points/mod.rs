@@ -47,8 +47,8 @@ use crate::{
 /// Where it is said what happens at which point: `POINT=ACTION[@WHEN]`, any number of them with
 /// commas between.
 ///
-/// POINT is one of [`names`], in which `*` stands for anything. ACTION is `crash`, `error` or
-/// `delay:TIME` (`delay:500ms`, `delay:2s`). WHEN is `3` (the third call alone), `3-5` (these
+/// POINT is one of [`names`], in which `*` stands for anything. ACTION is `crash`, `panic`, `error`
+/// or `delay:TIME` (`delay:500ms`, `delay:2s`). WHEN is `3` (the third call alone), `3-5` (these
 /// calls), `3-` (the third and all that follow) or `10%` (one call in ten); without it, every
 /// call. `seed=N` makes the chances those of other runs with N.
 pub const VARIABLE: &str = "COATCHECK_FAILPOINTS";
@@ -133,6 +133,7 @@ impl FailurePoints {
             tracing::warn!(point, call, action = ?rule.action, "a failure point");
             match rule.action {
                 Action::Crash => std::process::abort(),
+                Action::Panic => panic!("the failure point {point}"),
                 Action::Error => return Err(Failed(point)),
                 Action::Delay(time) => sleep(time).await,
             }

@@ -25,6 +25,7 @@ pub(super) struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Action {
     Crash,
+    Panic,
     Error,
     Delay(Duration),
 }
@@ -71,8 +72,9 @@ pub(super) fn read(text: &str) -> Result<(Vec<Rule>, Option<u64>), WrongFailureP
         };
         rules.push(Rule {
             pattern: pattern.to_owned(),
-            action: read_action(action)
-                .ok_or_else(|| wrong("the action is crash, error or delay:TIME, as 500ms or 2s"))?,
+            action: read_action(action).ok_or_else(|| {
+                wrong("the action is crash, panic, error or delay:TIME, as 500ms or 2s")
+            })?,
             trigger: read_trigger(trigger)
                 .ok_or_else(|| wrong("after the @ stands 3, 3-5, 3- or 10%"))?,
             calls: AtomicU64::new(0),
@@ -84,6 +86,7 @@ pub(super) fn read(text: &str) -> Result<(Vec<Rule>, Option<u64>), WrongFailureP
 fn read_action(text: &str) -> Option<Action> {
     match text {
         "crash" => return Some(Action::Crash),
+        "panic" => return Some(Action::Panic),
         "error" => return Some(Action::Error),
         _ => {}
     }
@@ -145,6 +148,7 @@ mod tests {
         for (text, action, trigger) in [
             ("store.insert.after=crash", Action::Crash, every),
             ("queue.*=error", Action::Error, every),
+            ("store.kinds.before=panic", Action::Panic, every),
             (
                 "run.before=crash@3",
                 Action::Crash,

@@ -68,6 +68,7 @@ failing! {
         fn queued_before(lane: &Lane, before: Timestamp, limit: u32) -> Vec<JobId>;
         fn count_waiting(queue: &QueueName, limit: u64) -> u64;
         fn count_unfinished(tenant: &Tenant, limit: u64) -> u64;
+        fn has_idempotency_key(tenant: &Tenant, key: &str, now: Timestamp) -> bool;
     }
 
     impl JobStore {

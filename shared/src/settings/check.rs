@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{Settings, SettingsError};
+use super::{MOST_BODY_BYTES, Settings, SettingsError};
 
 /// Shorter keys can be guessed.
 const SHORTEST_ADMIN_KEY: usize = 16;
@@ -108,11 +108,17 @@ impl Settings {
             "limits.body_bytes",
             number(self.limits.body_bytes),
             1_024.0,
-            1_073_741_824.0,
+            number(MOST_BODY_BYTES),
         );
         range(
             "limits.idle_s",
             Duration::from_secs(self.limits.idle_s).as_secs_f64(),
+            1.0,
+            3_600.0,
+        );
+        range(
+            "limits.stalled_s",
+            Duration::from_secs(self.limits.stalled_s).as_secs_f64(),
             1.0,
             3_600.0,
         );
@@ -180,19 +186,12 @@ impl Settings {
 
     fn check_origins(&self, wrong: &mut Vec<String>) {
         for origin in &self.cors.origins {
-            let host = origin
-                .strip_prefix("https://")
-                .or_else(|| origin.strip_prefix("http://"));
-            let is_origin = host.is_some_and(|host| {
-                let is_plain = |byte: u8| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte)
-                };
-                !host.is_empty() && host.bytes().all(is_plain)
-            });
-            if origin != "*" && !is_origin {
+            let sent = as_browsers_send_it(origin);
+            let right = sent.as_deref().unwrap_or("https://app.example.com");
+            if origin != "*" && sent.as_ref() != Some(origin) {
                 wrong.push(format!(
                     "cors.origins holds {origin:?}, it must be \"*\" or an origin as browsers \
-                     send it, such as \"https://app.example.com\""
+                     send it, such as {right:?}"
                 ));
             }
         }
@@ -223,6 +222,15 @@ impl Settings {
             }
         }
     }
+}
+
+/// The origin of a web page: in lower case, without the port where it is the scheme's own, and
+/// without a path.
+fn as_browsers_send_it(origin: &str) -> Option<String> {
+    let url = url::Url::parse(origin).ok()?;
+    ["http", "https"]
+        .contains(&url.scheme())
+        .then(|| url.origin().ascii_serialization())
 }
 
 #[cfg(test)]
@@ -261,6 +269,35 @@ mod tests {
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_as_browsers_send_it() {
+        for (wrong, right) in [
+            ("https://x:443", "https://x"),
+            ("http://x:80", "http://x"),
+            ("https://X.example", "https://x.example"),
+            ("https://x/", "https://x"),
+            ("https://[::0:1]:8080", "https://[::1]:8080"),
+            ("https://x:port", "https://app.example.com"),
+            ("ftp://x", "https://app.example.com"),
+            ("x.example", "https://app.example.com"),
+        ] {
+            let error = load_from(&format!("cors.origins = [{wrong:?}]")).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(&format!("such as {right:?}")), "{error}");
+        }
+        for right in ["*", "https://x", "http://x:443", "http://localhost:5173"] {
+            load_from(&format!("cors.origins = [{right:?}]")).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_body_may_be_larger_than_all_together() {
+        load_from("limits.body_bytes = 268435456").unwrap();
+        let error = load_from("limits.body_bytes = 268435457").unwrap_err();
+        let right = "limits.body_bytes is 268435457, it goes from 1024 to 268435456";
+        assert!(error.to_string().contains(right), "{error}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::job::{KindName, QueueName, backoff::Backoff};
 /// The reference of all settings, with their defaults.
 pub const REFERENCE: &str = include_str!("../../../coatcheck.toml");
 
+/// How much the bodies that one process takes in or stores may take together, in bytes. So no body
+/// can be larger.
+pub const MOST_BODY_BYTES: usize = 256 * 1024 * 1024;
+
 /// Every setting. The field's documentation is in [`REFERENCE`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +127,7 @@ pub struct LimitSettings {
     pub request_s: u64,
     pub wait_s: u64,
     pub idle_s: u64,
+    pub stalled_s: u64,
     pub connections: usize,
     pub queue_depth: u32,
     pub unfinished_jobs: u32,

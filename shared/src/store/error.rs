@@ -21,6 +21,9 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: Arc<str>,
     },
+    /// A bug here, which the log tells of. What was asked may have been done.
+    #[error("the program panicked in asking the database")]
+    Panicked,
     /// A migration is missing, unknown, or failed.
     #[error("the database's schema does not fit this program: {0}")]
     Schema(Arc<str>),

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::StoreError;
+use crate::panics;
 
 /// How often a group lets others run before it is closed: they may have something to add. Without
 /// it the first of many whom one commit has woken would go alone, and the rest wait for its flush.
@@ -120,7 +121,8 @@ async fn flush_group<Item, Reply, Flushed>(
     Flushed: Future<Output = Result<Vec<Reply>, StoreError>>,
 {
     let (items, callers): (Vec<Item>, Vec<_>) = group.into_iter().unzip();
-    match flush(items).await {
+    // The committer goes on, whatever becomes of this group.
+    match panics::caught(async { flush(items).await }).await {
         Ok(replies) => {
             for (caller, reply) in callers.into_iter().zip(replies) {
                 // A caller that has gone away needs no reply.
@@ -170,6 +172,16 @@ mod tests {
         let replies: Vec<u32> = replies.into_iter().map(Result::unwrap).collect();
         assert_eq!(replies, (1..=150).collect::<Vec<_>>());
         assert_eq!(*sizes.lock().unwrap(), [1, 100, 50]);
+    }
+
+    #[tokio::test]
+    async fn a_group_that_panics_fails_alone() {
+        let group = GroupCommit::start(SETTINGS, |items: Vec<u32>| async move {
+            assert_ne!(items, [1]);
+            Ok(items)
+        });
+        assert!(matches!(group.submit(1).await, Err(StoreError::Panicked)));
+        assert_eq!(group.submit(2).await.unwrap(), 2);
     }
 
     #[tokio::test]

@@ -177,6 +177,14 @@ pub trait ReadStore: Send + Sync + 'static {
 
     /// How many jobs of a tenant are not finished, counted up to `limit`.
     async fn count_unfinished(&self, tenant: &Tenant, limit: u64) -> Result<u64, StoreError>;
+
+    /// Whether a request came before under this idempotency key, and is remembered at this time.
+    async fn has_idempotency_key(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 }
 
 /// What the API asks.

@@ -341,6 +341,24 @@ macro_rules! implement_reads {
                 })
                 .await
             }
+
+            async fn has_idempotency_key(
+                &self,
+                tenant: &Tenant,
+                key: &str,
+                now: Timestamp,
+            ) -> Result<bool, StoreError> {
+                self.within("has_idempotency_key", || async move {
+                    let is_there = sqlx::query_scalar(sql::HAS_IDEMPOTENCY_KEY)
+                        .bind(tenant.as_str())
+                        .bind(key)
+                        .bind(now)
+                        .fetch_one(&self.reader)
+                        .await?;
+                    Ok(is_there)
+                })
+                .await
+            }
         }
 
         fn list_query(

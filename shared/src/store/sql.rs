@@ -64,6 +64,9 @@ pub(super) const CHUNKS: &str =
 pub(super) const CHUNK: &str =
     "SELECT substr(body, $4, $5) FROM chunks WHERE job_id = $1 AND attempt = $2 AND sequence = $3";
 
+pub(super) const HAS_IDEMPOTENCY_KEY: &str = "SELECT EXISTS (SELECT 1 FROM idempotency_keys \
+     WHERE tenant = $1 AND key = $2 AND expires_at > $3)";
+
 pub(super) const SET_REPLAYED_STATUS: &str =
     "UPDATE idempotency_keys SET status = $3 WHERE tenant = $1 AND key = $2";
 

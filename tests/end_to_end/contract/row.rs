@@ -15,6 +15,33 @@ const PARAMETERS: [&str; 2] = ["rel", "charset"];
 /// The names that rows have given to what they saw.
 pub(super) type Names = HashMap<String, String>;
 
+/// Rows that are tried on one server, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    /// What its settings hold beside those of every server.
+    pub(super) settings: String,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Section {
+    /// Every section of a table.
+    pub(super) fn all(table: &str) -> Vec<Self> {
+        let mut sections = vec![Self::default()];
+        let lines = table.lines().filter(|line| !line.is_empty());
+        for line in lines.filter(|line| !line.starts_with('#')) {
+            if let Some(settings) = line.strip_prefix("@ ") {
+                sections.push(Self {
+                    settings: settings.replace(';', "\n"),
+                    rows: Vec::new(),
+                });
+            } else if let Some(section) = sections.last_mut() {
+                section.rows.push(Row::of(line));
+            }
+        }
+        sections
+    }
+}
+
 /// A row, as it stands in the table.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -27,15 +54,6 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Every row of a table.
-    pub(super) fn all(table: &str) -> Vec<Self> {
-        let lines = table.lines().filter(|line| !line.is_empty());
-        lines
-            .filter(|line| !line.starts_with('#'))
-            .map(Self::of)
-            .collect()
-    }
-
     fn of(line: &str) -> Self {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [situation, request, fields, body, outcome, expected] = cells[..] else {

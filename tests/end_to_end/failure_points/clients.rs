@@ -22,6 +22,9 @@ use tokio::task::JoinSet;
 /// The key of all of them.
 pub(super) const KEY: &str = "a-key-for-tests-only";
 
+/// How many unfinished jobs there may be: as many as one batch has, but for one.
+pub(super) const QUOTA: usize = 999;
+
 const CLIENTS: usize = 3;
 /// How many jobs each of them leaves open: more would be a backlog.
 const OPEN: usize = 6;
@@ -238,6 +241,7 @@ impl Shared {
             }
         }
         self.move_throwaways().await;
+        self.submit_too_many().await;
         for path in [
             "/v1/jobs",
             "/v1/kinds",
@@ -254,6 +258,24 @@ impl Shared {
         {
             let location = made.header("location").to_owned();
             self.ask(Method::DELETE, &location, None).await;
+        }
+    }
+
+    /// There is no room for them: whether they came before under their key has to be looked up.
+    async fn submit_too_many(&self) {
+        let job = json!({"kind": "sleep", "payload": {"ms": 1}});
+        let batch = json!({"jobs": vec![job; QUOTA + 1], "atomic": true});
+        let request = self
+            .client
+            .at(*self.address.lock().unwrap())
+            .request(Method::POST, "/v1/jobs/batch")
+            .bearer_auth(KEY)
+            .header("content-type", "application/json")
+            .header("idempotency-key", "too-many")
+            .timeout(Duration::from_secs(10))
+            .body(batch.to_string());
+        if let Ok(answer) = self.client.send(request).await {
+            assert!(answer.status >= 400, "there was room: {}", answer.status);
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Parts {
     pub(super) finisher: Arc<Finisher>,
     pub(super) claimer: Arc<Claimer>,
     pub(super) last_words: JoinSet<()>,
-    pub(super) _tasks: JoinSet<()>,
+    pub(super) tasks: JoinSet<()>,
     pub(super) _teardown: Teardown,
 }
 
@@ -39,7 +39,8 @@ impl Drop for Teardown {
 impl Parts {
     pub(super) async fn close_lease(&mut self) {
         self.lease_finished.cancel();
-        if timeout(LAST_WORDS, &mut self.lease_keeper).await.is_err() {
+        let keeper = &mut self.lease_keeper;
+        if !keeper.is_finished() && timeout(LAST_WORDS, keeper).await.is_err() {
             self.lease_keeper.abort();
         }
     }

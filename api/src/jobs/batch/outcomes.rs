@@ -84,7 +84,11 @@ fn view<'a>(outcome: &'a Outcome, request_id: &str) -> OutcomeView<'a> {
         },
         Err(problem) => {
             if let Some(cause) = problem.cause() {
-                tracing::error!(request_id, cause, "a submission of a batch failed");
+                if problem.status_code() == StatusCode::SERVICE_UNAVAILABLE {
+                    tracing::warn!(request_id, cause, "a submission of a batch was turned away");
+                } else {
+                    tracing::error!(request_id, cause, "a submission of a batch failed");
+                }
             }
             OutcomeView {
                 status: problem.status_code().as_u16(),

@@ -1,9 +1,9 @@
 //! Storing a batch: each submission for itself, or all of them or none.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use actix_web::{HttpRequest, ResponseError, http::StatusCode};
-use coatcheck_shared::job::{Inserted, Job, JobId, NewJob, QueueName, Tenant};
+use coatcheck_shared::job::{Inserted, Job, JobId, NewJob, Tenant};
 use futures::{StreamExt, future::join_all, stream};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     outcomes::{Outcome, Outcomes},
 };
 use crate::{
+    admission,
     api::Api,
     idempotency,
     problem::{Problem, ProblemType},
@@ -32,12 +33,17 @@ pub(super) async fn each(
     request: &HttpRequest,
     new: Vec<Result<NewJob, Problem>>,
 ) -> Result<Outcomes, Problem> {
-    api.intake.make_queues(new.iter().flatten()).await?;
-    let outcomes = join_all(new.into_iter().map(|new| async move {
+    let admitted = join_all(new.into_iter().map(|new| async move {
+        let new = new?;
+        admission::admit(api, request, std::slice::from_ref(&new)).await?;
+        Ok::<_, Problem>(new)
+    }));
+    let admitted = admitted.await;
+    // What there is no room for makes no queue either.
+    api.intake.make_queues(admitted.iter().flatten()).await?;
+    let outcomes = join_all(admitted.into_iter().map(|new| async move {
         let new = new?;
         let job = described(&new);
-        api.quotas.admit(request, &new.tenant, 1).await?;
-        api.depths.admit(&new.queue, 1).await?;
         match api.intake.accept(new).await? {
             Inserted::Stored { .. } => Ok(job),
             Inserted::UniqueExists { job } => Err(unique::exists(job)),
@@ -78,11 +84,7 @@ pub(super) async fn all_or_none(
     tenant: &Tenant,
     new: Vec<NewJob>,
 ) -> Result<Outcomes, Problem> {
-    let jobs = new.len() as u64;
-    api.quotas.admit(request, tenant, jobs).await?;
-    for (queue, jobs) in by_queue(&new) {
-        api.depths.admit(queue, jobs).await?;
-    }
+    admission::admit(api, request, &new).await?;
     let jobs: Vec<Job> = new.iter().map(described).collect();
     let inserted = api.intake.accept_all_or_none(new).await?;
     if inserted.contains(&Inserted::KeyReused) {
@@ -105,14 +107,6 @@ pub(super) async fn all_or_none(
         each: stored.into_iter().map(Ok).collect(),
         replayed: false,
     })
-}
-
-fn by_queue(new: &[NewJob]) -> HashMap<&QueueName, u64> {
-    let mut queues = HashMap::new();
-    for job in new {
-        *queues.entry(&job.queue).or_default() += 1;
-    }
-    queues
 }
 
 const fn replayed(inserted: &Inserted) -> Option<JobId> {

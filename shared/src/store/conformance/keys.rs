@@ -101,6 +101,24 @@ pub(super) async fn one_job_a_key_however_many_ask(fixture: &Fixture) {
     );
 }
 
+pub(super) async fn a_key_is_found_while_it_is_remembered(fixture: &Fixture) {
+    let job = keyed("a", 1);
+    let (now, end) = (
+        job.created_at,
+        job.created_at.after(Duration::from_secs(60)),
+    );
+    let has = |tenant: Tenant, key: &'static str, at| async move {
+        let found = fixture.store.has_idempotency_key(&tenant, key, at).await;
+        found.unwrap()
+    };
+    assert!(!has(tenant(), "a", now).await);
+    assert_eq!(fixture.outcome(job).await, STORED);
+    assert!(has(tenant(), "a", now).await);
+    assert!(!has(tenant(), "b", now).await);
+    assert!(!has("other".parse().unwrap(), "a", now).await);
+    assert!(!has(tenant(), "a", end).await, "as an insert sees it");
+}
+
 pub(super) async fn another_request_under_a_key_is_told_apart(fixture: &Fixture) {
     assert_eq!(fixture.outcome(keyed("a", 1)).await, STORED);
     assert_eq!(fixture.outcome(keyed("a", 2)).await, Inserted::KeyReused);

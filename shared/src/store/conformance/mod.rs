@@ -56,6 +56,7 @@ stores_conform! {
     keys {
         one_job_a_key_however_many_ask
         another_request_under_a_key_is_told_apart
+        a_key_is_found_while_it_is_remembered
         a_key_is_forgotten_when_its_time_is_over
         a_unique_key_is_held_while_its_job_is_active
         a_window_holds_whatever_becomes_of_the_job

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{claims, claims::Claim, finishes, inserts};
 use crate::{
     job::{Inserted, NewJob},
+    panics,
     store::{Finish, FinishOutcome, StoreError, rows::ClaimedRow},
 };
 
@@ -82,12 +83,12 @@ impl HotWrites {
 /// Makes all of these writes in one commit. Where one of them is refused for what it is, each is
 /// made alone: it takes no other with it.
 async fn write(writer: &SqlitePool, writes: Vec<Write>) {
-    let outcome = commit(writer, &writes).await;
+    let outcome = commit_or_fail(writer, &writes).await;
     match &outcome {
         Err(error) if writes.len() > 1 && !error.is_unavailable() => {
             for write in writes {
                 let alone = vec![write];
-                let outcome = commit(writer, &alone).await;
+                let outcome = commit_or_fail(writer, &alone).await;
                 tell(alone, outcome);
             }
         }
@@ -109,6 +110,11 @@ fn tell(writes: Vec<Write>, outcome: Result<Vec<Written>, StoreError>) {
             }
         }
     }
+}
+
+/// Without this a panic would end the task, and every later write would wait for nobody.
+async fn commit_or_fail(writer: &SqlitePool, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+    panics::caught(commit(writer, writes)).await
 }
 
 async fn commit(writer: &SqlitePool, writes: &[Write]) -> Result<Vec<Written>, StoreError> {

@@ -24,20 +24,10 @@ pub(crate) struct Arguments {
 
 /// Every build takes everything: another selection of packages or targets would give the
 /// dependencies other features, and compile them all again. The failure points do nothing in a
-/// process that is not told to use them.
-pub(crate) const EVERYTHING: [&str; 4] = [
-    "--workspace",
-    "--all-targets",
-    "--features=coatcheck/failure-points",
-    "--locked",
-];
-
-/// The same for what chooses its targets itself.
-const OF_EVERYTHING: [&str; 3] = [
-    "--workspace",
-    "--features=coatcheck/failure-points",
-    "--locked",
-];
+/// process that is not told to use them; the documentation is made without.
+pub(crate) const EVERYTHING: [&str; 4] =
+    ["--workspace", "--all-targets", FAILURE_POINTS, "--locked"];
+const FAILURE_POINTS: &str = "--features=coatcheck/failure-points";
 
 /// Runs every step; the first that fails ends it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -50,8 +40,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.filters.is_empty() {
         let mut documentation_tests = cargo();
         documentation_tests
-            .args(["test", "--doc", "--quiet"])
-            .args(OF_EVERYTHING);
+            .args(["test", "--doc", "--workspace", "--locked", "--quiet"])
+            .arg(FAILURE_POINTS);
         steps.command("documentation tests", &mut documentation_tests)?;
     }
     let servers = steps.step("servers", Servers::start)?;
@@ -86,9 +76,9 @@ fn checks(steps: &mut Steps) -> Result<()> {
     steps.command(
         "documentation",
         cargo()
-            // Examples, of which there are none, let the features of all targets hold here too.
-            .args(["doc", "--no-deps", "--lib", "--bins", "--examples"])
-            .args(OF_EVERYTHING)
+            .args(["doc", "--no-deps", "--workspace", "--locked"])
+            // The examples alone need what only tests need, and so the features of everything else.
+            .args(["--lib", "--bins", "--examples"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )
 }

@@ -52,7 +52,7 @@ struct Arguments {
     /// How many worlds are harmed side by side, each with servers and processes of its own.
     #[arg(long, default_value_t = 2)]
     worlds: usize,
-    /// Leave out what takes a minute or more.
+    /// Leave out what takes a minute or more, or measures speed.
     #[arg(long)]
     quick: bool,
     /// Name every fault and scenario.

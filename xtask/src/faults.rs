@@ -1,6 +1,6 @@
 //! `cargo xtask faults`: builds the product and the driver that harms it, and lets the driver work.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use coatcheck_tests::product::BINARY_VARIABLE;
 
@@ -31,7 +31,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => debug.join("coatcheck"),
         Some(guard) => mutant::build(guard)?,
     };
+    drive(&debug, &binary, &arguments.driver)
+}
+
+/// The short run that is a part of every test: each fault once, and the quick scenarios.
+pub(crate) fn short_run() -> Result<()> {
+    let debug = metadata()?.target_directory.join("debug");
+    let arguments = ["--worlds=3", "--quick"].map(str::to_owned);
+    drive(&debug, &debug.join("coatcheck"), &arguments)
+}
+
+fn drive(debug: &Path, binary: &Path, arguments: &[String]) -> Result<()> {
     let mut driver = Command::new(debug.join("faults"));
-    driver.args(&arguments.driver).env(BINARY_VARIABLE, binary);
+    driver.args(arguments).env(BINARY_VARIABLE, binary);
     succeed(&mut driver)
 }

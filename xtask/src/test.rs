@@ -10,7 +10,7 @@ use coatcheck_tests::{
 use tempfile::TempDir;
 
 use crate::{
-    Result, audit, schemathesis, setup,
+    Result, audit, faults, schemathesis, setup,
     step::Steps,
     workspace::{cargo, metadata},
 };
@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         steps.step("the document, by Schemathesis", || {
             schemathesis::run(&target)
         })?;
+        steps.step("faults, a short run", faults::short_run)?;
     }
     steps.report();
     Ok(())

@@ -1,4 +1,5 @@
-//! Natural group commit: whatever gathers while one flush is under way goes into the next.
+//! Natural group commit: whatever gathers while one flush is under way goes into the next. Reads go
+//! by the same rule, and share a statement where writes share a commit.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -87,10 +88,10 @@ impl<Item: Send + 'static, Reply: Send + 'static> GroupCommit<Item, Reply> {
         let (reply, replied) = oneshot::channel();
         self.sender
             .try_send((item, reply))
-            .map_err(|_| StoreError::Unavailable("too many writes are waiting".into()))?;
+            .map_err(|_| StoreError::Unavailable("too many questions are waiting".into()))?;
         match timeout(self.deadline, replied).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(StoreError::Unavailable("the write was abandoned".into())),
+            Ok(Err(_)) => Err(StoreError::Unavailable("the question was abandoned".into())),
             Err(_) => Err(StoreError::timed_out()),
         }
     }

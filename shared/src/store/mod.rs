@@ -18,6 +18,7 @@ mod exchange;
 mod group_commit;
 mod history;
 mod idempotency;
+mod lookups;
 mod moves;
 pub mod postgres;
 mod reads;

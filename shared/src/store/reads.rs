@@ -32,7 +32,7 @@ pub(super) mod names {
 }
 
 /// Implements [`ReadStore`](super::ReadStore) for a store that has a `reader` and a `writer` pool,
-/// and a `within`.
+/// its `lookups`, and a `within`.
 macro_rules! implement_reads {
     ($store:ty, $database:ty, metadata: $has_key:literal, $with_value:literal, $end:literal) => {
         use $crate::store::reads::names::*;
@@ -40,15 +40,7 @@ macro_rules! implement_reads {
         #[async_trait]
         impl $crate::store::ReadStore for $store {
             async fn get(&self, tenant: &Tenant, id: JobId) -> Result<Option<Job>, StoreError> {
-                self.within("get", || async move {
-                    let row: Option<JobRow> = sqlx::query_as(sql::GET)
-                        .bind(tenant.as_str())
-                        .bind(id.as_uuid())
-                        .fetch_optional(&self.reader)
-                        .await?;
-                    row.map(Job::try_from).transpose()
-                })
-                .await
+                self.lookups.get(tenant, id).await
             }
 
             async fn list(

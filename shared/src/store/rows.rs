@@ -39,7 +39,7 @@ pub(super) use job_columns;
 /// A job without its payload and result.
 #[derive(FromRow)]
 pub(super) struct JobRow {
-    id: Uuid,
+    pub(super) id: Uuid,
     tenant: String,
     kind: String,
     queue: String,

@@ -117,6 +117,7 @@ stores_conform! {
         pages_follow_one_another_newest_first
         filters_narrow_a_list
         another_tenant_sees_nothing
+        a_crowd_is_told_each_its_own
         queues_and_kinds_are_catalogued
     }
     census {

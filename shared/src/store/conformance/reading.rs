@@ -1,5 +1,7 @@
 //! Lists, tenants and the catalogue.
 
+use futures::future::join_all;
+
 use super::{
     Fixture,
     fixture::{new_job, now, tenant},
@@ -171,6 +173,31 @@ pub(super) async fn another_tenant_sees_nothing(fixture: &Fixture) {
         .unwrap();
     assert!(list.is_empty());
     assert_eq!(fixture.state(id).await, State::Queued);
+}
+
+/// Whoever asks at the same time shares a statement: each gets its own answer all the same.
+pub(super) async fn a_crowd_is_told_each_its_own(fixture: &Fixture) {
+    let other: Tenant = "other".parse().unwrap();
+    let mut jobs = Vec::new();
+    for number in 0..150 {
+        let mut job = new_job();
+        if number % 3 == 0 {
+            job.tenant = other.clone();
+        }
+        jobs.push((job.tenant.clone(), fixture.insert(job).await));
+    }
+    let absent = new_job().id;
+    let store = &fixture.store;
+    let asked = jobs
+        .iter()
+        .flat_map(|(_, id)| [(tenant(), *id), (other.clone(), *id)]);
+    let asked: Vec<_> = asked.chain([(tenant(), absent)]).collect();
+    let answers = join_all(asked.iter().map(|(tenant, id)| store.get(tenant, *id))).await;
+    for ((asker, id), answer) in asked.iter().zip(answers) {
+        let is_its_own = jobs.contains(&(asker.clone(), *id));
+        let told = answer.unwrap().map(|job| (job.tenant, job.id));
+        assert_eq!(told, is_its_own.then(|| (asker.clone(), *id)));
+    }
 }
 
 pub(super) async fn queues_and_kinds_are_catalogued(fixture: &Fixture) {

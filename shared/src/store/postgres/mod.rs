@@ -1,5 +1,6 @@
 //! The store in Postgres, for any number of API and worker processes.
 
+mod asking;
 mod census;
 mod chunks;
 mod claims;
@@ -10,6 +11,7 @@ mod given_up;
 mod inserts;
 mod jobs;
 mod keeping;
+mod lookups;
 mod migrating;
 mod moves;
 mod reads;
@@ -17,7 +19,7 @@ mod runs;
 mod transaction;
 mod uniqueness;
 
-use std::{future::Future, pin::pin, str::FromStr, time::Duration};
+use std::{future::Future, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
@@ -27,18 +29,29 @@ use sqlx::{
 };
 
 pub use self::facts::PostgresFacts;
-use self::{given_up::GivenUp, transaction::Transaction};
-use super::{PoolUse, StoreError, deadline};
+use self::{asking::Asking, given_up::GivenUp, transaction::Transaction};
+use super::{PoolUse, StoreError, lookups::Lookups};
 
 /// The schema, step by step.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// How Postgres plans what is on the way of a job: once for each connection, and by an index. Left
+/// to itself it plans each claim and each look at jobs anew, which takes longer than doing it: it
+/// takes ten ids for what a list of unknown length holds, and so prefers a plan for the list at
+/// hand. And while a table is new it plans to read all of it, which would then stay. Forbidden scans
+/// count as so dear that one which cannot be helped would be compiled first.
+const PLANNED_ONCE: [(&str, &str); 3] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+];
 
 /// How a [`PostgresStore`] is reached.
 #[derive(Clone, Debug)]
 pub struct PostgresSettings {
     /// `postgres://USER:PASSWORD@HOST/NAME`.
     pub url: secrecy::SecretString,
-    /// The most connections that are held.
+    /// The most connections that are held; two at least.
     pub connections: u32,
     /// How long one answer may take.
     pub deadline: Duration,
@@ -46,21 +59,26 @@ pub struct PostgresSettings {
 
 /// The store in Postgres.
 pub struct PostgresStore {
+    /// Half of the connections: for lists, counts, results, and whatever else may take its time.
     reader: PgPool,
+    /// The other half: for moves, and for looks at jobs by their ids. Each is planned once.
     writer: PgPool,
-    deadline: Duration,
-    given_up: GivenUp,
+    asking: Asking,
+    lookups: Lookups,
 }
 
 impl super::Store for PostgresStore {
     fn connections(&self) -> Vec<PoolUse> {
-        // The reader is the same pool.
-        vec![PoolUse::of("all", &self.writer)]
+        vec![
+            PoolUse::of("reader", &self.reader),
+            PoolUse::of("writer", &self.writer),
+        ]
     }
 }
 
 impl PostgresStore {
-    /// A store on a database whose schema is there. Connections are made when they are needed.
+    /// A store on a database whose schema is there. Connections are made when they are needed; there
+    /// must be a runtime.
     ///
     /// # Errors
     /// Where the URL is none.
@@ -80,24 +98,19 @@ impl PostgresStore {
                 ),
             ])
             .disable_statement_logging();
-        let (given_up, deadline) = (GivenUp::never(), settings.deadline);
-        let looked_at = given_up.clone();
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.connections)
-            .acquire_timeout(settings.deadline)
-            // Asking each time whether the connection is alive would double the round trips; a
-            // dead one is found by its error, and every verb is tried twice.
-            .test_before_acquire(false)
-            .after_release(move |connection, _| {
-                let looked_at = looked_at.clone();
-                Box::pin(async move { looked_at.is_usable(connection, deadline).await })
-            })
-            .connect_lazy_with(options);
+        let asking = Asking {
+            deadline: settings.deadline,
+            given_up: GivenUp::never(),
+        };
+        let writers = settings.connections.div_ceil(2);
+        let readers = settings.connections.saturating_sub(writers).max(1);
+        let reader = pool_of(options.clone(), readers, &asking);
+        let writer = pool_of(options.options(PLANNED_ONCE), writers, &asking);
         Ok(Self {
-            reader: pool.clone(),
-            writer: pool,
-            deadline,
-            given_up,
+            lookups: lookups::start(writer.clone(), asking.clone()),
+            reader,
+            writer,
+            asking,
         })
     }
 
@@ -105,8 +118,7 @@ impl PostgresStore {
         Transaction::begin(&self.writer).await
     }
 
-    /// Asks within the deadline, and once more where the connection turns out to be dead. Every
-    /// verb of the store may be asked twice: see there.
+    /// See [`Asking::within`].
     async fn within<Asked, T>(
         &self,
         operation: &'static str,
@@ -115,19 +127,57 @@ impl PostgresStore {
     where
         Asked: Future<Output = Result<T, StoreError>> + Send,
     {
-        deadline::within(self.deadline, operation, async {
-            let mut answer = pin!(async {
-                match ask().await {
-                    Err(error) if error.is_unavailable() => ask().await,
-                    answer => answer,
-                }
-            });
-            // After what it is about, so that it is dropped before the connection is.
-            let question = self.given_up.question();
-            let answer = answer.as_mut().await;
-            question.answered();
-            answer
+        self.asking.within(operation, ask).await
+    }
+}
+
+fn pool_of(options: PgConnectOptions, connections: u32, asking: &Asking) -> PgPool {
+    let asking = asking.clone();
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(asking.deadline)
+        // Asking each time whether the connection is alive would double the round trips; a
+        // dead one is found by its error, and every verb is tried twice.
+        .test_before_acquire(false)
+        .after_release(move |connection, _| {
+            let asking = asking.clone();
+            Box::pin(async move {
+                let is_usable = asking.given_up.is_usable(connection, asking.deadline);
+                is_usable.await
+            })
         })
+        .connect_lazy_with(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        clock::{Clock, SystemClock},
+        job::{JobId, LeaseId, Tenant},
+        store::{ReadStore, RunStore, conformance::empty_postgres},
+    };
+
+    #[tokio::test]
+    async fn what_is_on_the_way_of_a_job_is_planned_once() {
+        let store = empty_postgres().await;
+        store.migrate().await.unwrap();
+        let lease = LeaseId::generate(&SystemClock);
+        for _ in 0..10 {
+            let id = JobId::generate(&SystemClock);
+            let now = SystemClock.now();
+            store.get(&Tenant::default(), id).await.unwrap();
+            store.claim(lease, &[id], &[], now).await.unwrap();
+        }
+        let planned: Vec<(i64, i64, String)> = sqlx::query_as(
+            "SELECT generic_plans, custom_plans, statement FROM pg_prepared_statements \
+             WHERE statement LIKE '%jobs%'",
+        )
+        .fetch_all(&store.writer)
         .await
+        .unwrap();
+        assert_eq!(planned.len(), 3, "{planned:?}");
+        for (generic, custom, statement) in planned {
+            assert_eq!((generic, custom), (10, 0), "{statement}");
+        }
     }
 }

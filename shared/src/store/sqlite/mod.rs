@@ -16,6 +16,7 @@ mod hot_writes;
 mod inserts;
 mod jobs;
 mod keeping;
+mod lookups;
 mod moves;
 mod reads;
 mod runs;
@@ -33,7 +34,7 @@ use uuid::Uuid;
 
 pub use self::facts::{SqliteFacts, can_keep_a_log, facts};
 use self::hot_writes::HotWrites;
-use super::{PoolUse, StoreError, deadline, schema};
+use super::{PoolUse, StoreError, deadline, lookups::Lookups, schema};
 use crate::{
     clock::{Clock, SystemClock},
     job::JobId,
@@ -69,6 +70,7 @@ pub struct SqliteStore {
     reader: SqlitePool,
     writer: SqlitePool,
     hot_writes: HotWrites,
+    lookups: Lookups,
     deadline: Duration,
     census: census::LastCensus,
 }
@@ -122,6 +124,7 @@ impl SqliteStore {
             // A cache for each of them, in KiB: the system caches the file for all.
             .connect_lazy_with(options.read_only(true).pragma("cache_size", "-512"));
         Ok(Self {
+            lookups: lookups::start(reader.clone(), settings.deadline),
             reader,
             hot_writes: HotWrites::start(writer.clone()),
             writer,

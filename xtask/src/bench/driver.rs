@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, de::IgnoredAny};
+use time::OffsetDateTime;
 
 use crate::{Result, interrupt};
 
@@ -48,6 +49,14 @@ impl Connection {
     /// A request and its answer.
     pub(crate) fn exchange(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
         let request = request(self.address, method, path, body);
+        self.send(request.as_bytes())?;
+        self.receive()
+    }
+
+    /// A job, once it has come to its end.
+    fn wait_for(&mut self, path: &str) -> Result<Answer> {
+        let address = self.address;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nPrefer: wait=10\r\n\r\n");
         self.send(request.as_bytes())?;
         self.receive()
     }
@@ -214,6 +223,36 @@ pub(crate) fn drain(address: SocketAddr) -> Result<()> {
 struct Job {
     id: String,
     state: String,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    finished_at: Option<OffsetDateTime>,
+}
+
+/// From the end of a handler until its client, who has waited for it, is told: of so many jobs, one
+/// after another, in ascending order. The database and the driver go by the same clock here.
+pub(crate) fn wake_ups(address: SocketAddr, jobs: usize) -> Result<Vec<Duration>> {
+    let mut connection = Connection::open(address)?;
+    // Long enough for the client to be waiting by then.
+    let submission = r#"{"kind": "sleep", "payload": {"ms": 20}}"#;
+    let mut took = Vec::with_capacity(jobs);
+    for _ in 0..jobs {
+        let answer = connection.exchange("POST", "/v1/jobs", submission)?;
+        let job: Job = serde_json::from_slice(&answer.body)?;
+        let answer = connection.wait_for(&format!("/v1/jobs/{}", job.id))?;
+        let told_at = wall_clock();
+        let job: Job = serde_json::from_slice(&answer.body)?;
+        let finished_at = job.finished_at.ok_or("a job was answered before its end")?;
+        took.push((told_at - finished_at).unsigned_abs());
+    }
+    took.sort_unstable();
+    Ok(took)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is held against the time of another process"
+)]
+fn wall_clock() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
 }
 
 /// Submits a job and waits for its end; its path.

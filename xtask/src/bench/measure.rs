@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use coatcheck_tests::resources::processor_time;
 
 use super::{
-    driver::{finished_job, hammer},
+    driver::{finished_job, hammer, wake_ups},
     load::{Quantiles, Report, load},
     subject::{Mode, Plan, Subject},
 };
@@ -15,6 +15,8 @@ use crate::Result;
 const MANY: usize = 10_000;
 /// How long one page is asked for.
 const POLLING: Duration = Duration::from_secs(5);
+/// How many jobs are waited for, one after another.
+const WOKEN: usize = 300;
 /// A job that never was.
 const UNKNOWN: &str = "/v1/jobs/01900000-0000-7000-8000-000000000000";
 
@@ -163,6 +165,12 @@ fn followed(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()>
 fn alone_and_polls(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Result<()> {
     latency(subject, binary, "10", rows)?;
     let address = subject.address()?;
+    let woken = wake_ups(address, WOKEN)?;
+    for hundredths in [50, 99] {
+        let name = format!("a job's end to its waiting client, p{hundredths}, ms");
+        let latency = woken[(woken.len() - 1) * hundredths / 100];
+        rows.push(row(name, latency.as_secs_f64() * 1_000.0));
+    }
     let finished = finished_job(address)?;
     let polls = hammer(address, ["GET", &finished, ""], 200, POLLING)?;
     rows.push(row("polls of a finished job, req/s", polls.per_second()));

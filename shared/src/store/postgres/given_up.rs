@@ -128,12 +128,14 @@ mod tests {
             assert!(begun.elapsed() < SOON, "they are not replaced");
         }
     }
+
     #[tokio::test]
     async fn a_transaction_whose_client_is_gone_gives_back_what_it_has_locked() {
         let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names one");
         let store = PostgresStore::connect(&PostgresSettings {
             url: SecretString::from(url),
-            connections: 2,
+            // Two of them for moves: one is gone, and the other waits for what it holds.
+            connections: 4,
             deadline: DEADLINE,
         });
         let store = store.unwrap();

@@ -177,7 +177,7 @@ mod tests {
         .unwrap();
         assert_eq!(planned.len(), 3, "{planned:?}");
         for (generic, custom, statement) in planned {
-            assert_eq!((generic, custom), (10, 0), "{statement}");
+            assert!(generic > 0 && custom == 0, "{statement}");
         }
     }
 }

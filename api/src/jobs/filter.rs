@@ -36,14 +36,16 @@ pub(super) const PARAMETERS: [Parameter; 6] = [
     ),
     Parameter::query(
         "metadata",
-        "With these strings of the caller's own, each as a parameter `metadata.NAME`.",
+        "With these strings of the caller's own, each as a parameter, as \
+         `metadata.customer=42`.",
         || {
             json!({
                 "type": "object",
                 "propertyNames": {"pattern": "^metadata\\.[^\\u0000]*$"},
                 "additionalProperties": {"type": "string", "pattern": "^[^\\u0000]*$"},
                 "maxProperties": MOST_VALUES,
-                "examples": [{"metadata.customer": "42"}],
+                // A page that shows the document fills its form with the example, and sends it.
+                "examples": [{}],
             })
         },
     ),

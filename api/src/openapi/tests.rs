@@ -50,6 +50,23 @@ fn every_route_is_an_operation_and_every_operation_a_route() {
     assert_eq!(documented, routed);
 }
 
+/// A page that shows the document fills its form with what an object has for an example, or makes
+/// something up: sent with a body of JSON it would be refused.
+#[test]
+fn a_form_sends_no_query_that_nobody_has_asked_for() {
+    let document = document();
+    let mut objects = 0;
+    for (path, method, operation) in operations(&document) {
+        let parameters = operation["parameters"].as_array().unwrap().iter();
+        for parameter in parameters.filter(|parameter| parameter["schema"]["type"] == "object") {
+            objects += 1;
+            let examples = &parameter["schema"]["examples"];
+            assert_eq!(examples, &serde_json::json!([{}]), "{method} {path}");
+        }
+    }
+    assert!(objects > 0);
+}
+
 #[test]
 fn every_operation_is_whole() {
     let document = document();

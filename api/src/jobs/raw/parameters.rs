@@ -68,7 +68,8 @@ pub(in crate::jobs) const PARAMETERS: [Parameter; 14] = [
     ),
     Parameter::query(
         "metadata",
-        "With `kind`: strings of the caller's own, each as a parameter `metadata.NAME`.",
+        "With `kind`: strings of the caller's own, each as a parameter, as \
+         `metadata.customer=42`.",
         metadata,
     ),
     Parameter::query(
@@ -107,6 +108,7 @@ fn metadata() -> Value {
             "maxLength": LONGEST_METADATA_VALUE,
             "pattern": WITHOUT_NUL,
         },
-        "examples": [{"metadata.customer": "42"}],
+        // A page that shows the document fills its form with the example, and sends it.
+        "examples": [{}],
     })
 }

@@ -32,6 +32,7 @@ use crate::{
 
 /// A caller whose credential is good and has the scope that the endpoint needs. An endpoint that
 /// takes it is closed to everyone else.
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// Whose jobs the caller sees.
     pub(crate) tenant: Tenant,
@@ -57,6 +58,14 @@ impl Caller {
             tenant: key.tenant.clone(),
             key: Some(key),
         })
+    }
+
+    /// Whether the key that has let this caller in has been neither revoked nor outlived. What goes
+    /// on after that asks this again and again.
+    pub(crate) fn is_still_good(&self, api: &Api) -> bool {
+        self.key
+            .as_ref()
+            .is_none_or(|key| api.credentials.still_hold(key, api.now()))
     }
 
     /// Whether a job's queue and kind are among those that the key is good for.

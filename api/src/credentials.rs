@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use coatcheck_shared::{
-    api_key::{looks_like_a_secret, secret_hash},
+    api_key::{ApiKey, looks_like_a_secret, secret_hash},
     clock::Clock,
     settings::{AuthMode, Settings},
     store::Store,
@@ -94,6 +94,17 @@ impl Credentials {
         }
     }
 
+    /// Whether a key that was good still is. Where the database is away that cannot be said, and
+    /// nothing can be read either.
+    pub(crate) fn still_hold(&self, key: &ApiKey, now: Timestamp) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Keys { ring, .. } => {
+                !key.has_expired(now) && !matches!(ring.held(&key.secret_hash), Held::Absent)
+            }
+        }
+    }
+
     /// Who shows this, by what the database says now.
     pub(crate) async fn find(&self, shown: &Shown, clock: &dyn Clock) -> Result<Caller, Problem> {
         if let Some(known) = self.look(shown, clock.now()) {
@@ -128,7 +139,12 @@ impl Credentials {
 }
 
 fn bearer_key(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let value = values.next()?.as_bytes();
+    // Of two, another program on the way may have gone by the other.
+    if values.next().is_some() {
+        return None;
+    }
     let (scheme, key) = value.split_at_checked("Bearer ".len())?;
     scheme
         .eq_ignore_ascii_case(b"Bearer ")

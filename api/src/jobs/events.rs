@@ -116,7 +116,7 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
         told: told.unwrap_or_default(),
         greeting: RECONNECT,
     };
-    following::answer(api, id, EVENT_STREAM, events)
+    following::answer(api, caller, id, EVENT_STREAM, events)
 }
 
 struct Events {

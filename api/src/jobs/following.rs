@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     api::Api,
+    caller::Caller,
     problem::{Problem, ProblemType},
     waiters::Waiter,
 };
@@ -82,12 +83,14 @@ pub(super) fn nothing(content_type: &str) -> HttpResponse {
     head(content_type).streaming(stream::empty::<Result<Bytes, Infallible>>())
 }
 
-/// An answer that goes on until the follower says that it is over, or the server goes.
+/// An answer that goes on until the follower says that it is over, the caller's key is good no
+/// longer, or the server goes.
 ///
 /// # Errors
 /// Where too many of them are under way.
 pub(super) fn answer(
     api: Data<Api>,
+    caller: Caller,
     job: JobId,
     content_type: &str,
     follower: impl Follower,
@@ -101,6 +104,7 @@ pub(super) fn answer(
     })?;
     let following = Following {
         api,
+        caller,
         job,
         follower,
         is_over: false,
@@ -112,6 +116,7 @@ pub(super) fn answer(
 
 struct Following<F> {
     api: Data<Api>,
+    caller: Caller,
     job: JobId,
     follower: F,
     is_over: bool,
@@ -133,7 +138,7 @@ impl<F: Follower> Following<F> {
     async fn news(&mut self) -> Option<String> {
         let api = self.api.clone();
         let waiter = api.waiters.join(self.job);
-        while !api.draining.is_cancelled() {
+        while !api.draining.is_cancelled() && self.caller.is_still_good(&api) {
             // Asked for before the job is read, so that a signal in between is not missed.
             let signal = waiter.as_ref().map(Waiter::next_signal);
             match self.follower.look(&api).await {

@@ -34,7 +34,7 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
     let id = id_in_path(&request)?;
     let preferences = Preferences::of(&request, api.longest_wait_s);
     let job = match preferences.wait() {
-        Some(longest) => wait::until_finished(&api, &caller.tenant, id, longest).await?,
+        Some(longest) => wait::until_finished(&api, &caller, id, longest).await?,
         None => api.store.get(&caller.tenant, id).await?,
     };
     let job = job.ok_or_else(Problem::no_job)?;

@@ -116,7 +116,7 @@ pub(crate) async fn get(caller: Caller, api: Data<Api>, request: HttpRequest) ->
     query.finish("offset, limit, follow")?;
     let id = id_in_path(&request)?;
     if follow {
-        return until_the_end(&caller, api, &request, id, offset.unwrap_or(0)).await;
+        return until_the_end(caller, api, &request, id, offset.unwrap_or(0)).await;
     }
     let (offset, limit) = (offset.unwrap_or(0), limit.unwrap_or(DEFAULT_LIMIT));
     let asked = u32::try_from(limit + 1).map_err(|error| Problem::internal(&error))?;
@@ -156,7 +156,7 @@ fn boolean(text: &str) -> Result<bool, String> {
 }
 
 async fn until_the_end(
-    caller: &Caller,
+    caller: Caller,
     api: Data<Api>,
     request: &HttpRequest,
     id: JobId,
@@ -170,7 +170,7 @@ async fn until_the_end(
         return Ok(following::nothing(LINES_OF_JSON));
     }
     let lines = Lines { tenant, id, offset };
-    following::answer(api, id, LINES_OF_JSON, lines)
+    following::answer(api, caller, id, LINES_OF_JSON, lines)
 }
 
 /// The lines of a log from an offset on.

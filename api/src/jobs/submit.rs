@@ -172,10 +172,9 @@ impl Exchange<'_> {
 
     /// The job, as soon as it is finished where the client would wait for that.
     async fn current(&self, id: JobId) -> Result<Option<Job>, Problem> {
-        let tenant = &self.caller.tenant;
         match self.preferences.wait() {
-            Some(longest) => wait::until_finished(self.api, tenant, id, longest).await,
-            None => Ok(self.api.store.get(tenant, id).await?),
+            Some(longest) => wait::until_finished(self.api, &self.caller, id, longest).await,
+            None => Ok(self.api.store.get(&self.caller.tenant, id).await?),
         }
     }
 

@@ -9,6 +9,11 @@ use coatcheck_shared::{
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{client::Answer, service::Service};
 
@@ -146,6 +151,56 @@ async fn a_revoked_key_is_refused_here_at_once_and_elsewhere_within_five_seconds
         assert!(revoked.elapsed() < Duration::from_secs(5), "still good");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test]
+async fn what_goes_on_ends_with_the_key_that_it_began_with() {
+    let service = Service::start_with(WITH_KEYS).await;
+    let issued = key(&service, "a", &[Scope::Submit, Scope::Read]).await;
+    let head = bearer(&issued);
+    let path = submit(&service, &head, "").await.json()["links"]["self"].clone();
+    let path = path.as_str().unwrap();
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    let request = format!("GET {path}/events HTTP/1.1\r\nhost: test\r\n{head}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = format!("prefer: wait=30\r\n{head}");
+    let waiting = service.send("GET", path, &head, "");
+    let revoking = async {
+        // Both have begun: the stream has told the first event.
+        let mut told = String::new();
+        while !told.contains("queued") {
+            told.push_str(&some(&mut stream).await);
+        }
+        let store = &service.backend.store;
+        assert!(store.delete_api_key(issued.key.id).await.unwrap());
+        let revoked = Instant::now();
+        while !told.ends_with("\r\n0\r\n\r\n") {
+            told.push_str(&some(&mut stream).await);
+        }
+        assert!(revoked.elapsed() < Duration::from_secs(5), "still good");
+        revoked
+    };
+    let (answer, revoked) = tokio::join!(waiting, revoking);
+    assert_eq!((answer.status, &*answer.problem()), (401, "unauthorized"));
+    assert!(revoked.elapsed() < Duration::from_secs(5), "still good");
+}
+
+/// What comes next.
+async fn some(stream: &mut TcpStream) -> String {
+    let mut bytes = [0; 1_024];
+    let length = timeout(Duration::from_secs(10), stream.read(&mut bytes));
+    let length = length.await.unwrap().unwrap();
+    assert!(length > 0, "the connection is closed");
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
+#[tokio::test]
+async fn two_credentials_are_none() {
+    let service = Service::start_with(WITH_KEYS).await;
+    let issued = key(&service, "a", &[Scope::Read]).await;
+    let both = bearer(&issued).repeat(2);
+    let answer = service.send("GET", "/v1/jobs", &both, "").await;
+    assert_eq!((answer.status, &*answer.problem()), (401, "unauthorized"));
 }
 
 #[tokio::test]

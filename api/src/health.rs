@@ -91,8 +91,8 @@ pub(crate) async fn ready(api: Data<Api>) -> Answer {
 }
 
 /// The metrics, as Prometheus reads them. They name the kinds and queues of all tenants, so they are
-/// the operator's. With the
-/// database away they are there all the same, without the figures of the queues.
+/// the operator's. With the database away they are there all the same, without the figures of the
+/// queues.
 pub(crate) async fn metrics(caller: Caller, api: Data<Api>) -> Result<HttpResponse, Problem> {
     if !caller.is_operator() {
         let detail = "The metrics are about all tenants: they need a key of `default`.";

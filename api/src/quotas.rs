@@ -2,7 +2,10 @@
 //!
 //! The count is an estimate: several API processes may together let in a few more than that.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use actix_web::HttpRequest;
 use coatcheck_shared::{backend::Backend, job::Tenant};
@@ -54,34 +57,27 @@ impl Quotas {
         tenant: &Tenant,
         jobs: u64,
     ) -> Result<(), Problem> {
-        let Some(quota) = &self.0 else {
-            return Ok(());
-        };
-        let admitted = quota.unfinished.admit(tenant, jobs).await;
-        let (Ok(unfinished) | Err(unfinished)) = admitted;
-        let pause = quota.say(request, unfinished);
-        match admitted {
-            Ok(_) => Ok(()),
-            Err(_) => Err(quota.exceeded(pause)),
-        }
+        let admitted = self.admit_some(request, tenant, jobs..=jobs).await;
+        admitted.map(drop)
     }
 
     /// Counts in as many of these jobs as there may be, and has the answer say how many more.
     ///
     /// # Errors
-    /// Where there may be none.
+    /// Where there may be none, or fewer than the least that are wanted.
     pub(crate) async fn admit_some(
         &self,
         request: &HttpRequest,
         tenant: &Tenant,
-        jobs: u64,
+        wanted: RangeInclusive<u64>,
     ) -> Result<u64, Problem> {
+        let all = *wanted.end();
         let Some(quota) = &self.0 else {
-            return Ok(jobs);
+            return Ok(all);
         };
-        let (admitted, unfinished) = quota.unfinished.admit_some(tenant, 0..=jobs).await;
+        let (admitted, unfinished) = quota.unfinished.admit_some(tenant, wanted).await;
         let pause = quota.say(request, unfinished);
-        if admitted == 0 && jobs > 0 {
+        if admitted == 0 && all > 0 {
             return Err(quota.exceeded(pause));
         }
         Ok(admitted)

@@ -120,7 +120,7 @@ impl Server {
             let idle = Duration::from_secs(settings.limits.idle_s);
             move || {
                 let (connections, stopping) = (connections.clone(), stopping.clone());
-                http(api.clone(), (connections, times), idle, stopping)
+                http(api.clone(), connections, times, idle, stopping)
             }
         };
         let service = service
@@ -221,7 +221,8 @@ fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
 /// What serves a connection: the checks of its requests, the framework, the routes.
 fn http(
     api: Data<Api>,
-    (connections, times): (Connections, Times),
+    connections: Connections,
+    times: Times,
     idle: Duration,
     stopping: GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>

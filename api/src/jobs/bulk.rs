@@ -217,8 +217,8 @@ impl Sweep<'_> {
         let mut left = ids;
         while !left.is_empty() {
             let wanted = count(left.len());
-            let admitted = quotas.admit_some(self.request, self.tenant, wanted).await;
-            let room = match admitted {
+            let admitted = quotas.admit_some(self.request, self.tenant, 0..=wanted);
+            let room = match admitted.await {
                 Err(_) if moved.count > 0 => {
                     moved.more = true;
                     return Ok(());

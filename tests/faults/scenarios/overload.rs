@@ -67,6 +67,7 @@ pub(super) async fn play(binary: &Path) -> Result<Shown> {
 fn floods() -> [Flood; 3] {
     let settings = |settings: &[(&'static str, usize)]| {
         let own = [
+            ("COATCHECK_LIMITS__CONNECTIONS", FEW_CONNECTIONS),
             ("COATCHECK_WORKER__CONCURRENCY", 1),
             ("COATCHECK_STORE__CONNECTIONS", STORE_CONNECTIONS),
         ];
@@ -80,10 +81,7 @@ fn floods() -> [Flood; 3] {
             refusal: 503,
             clients: 64,
             pause: Duration::ZERO,
-            settings: settings(&[
-                ("COATCHECK_LIMITS__CONNECTIONS", FEW_CONNECTIONS),
-                ("COATCHECK_LIMITS__QUEUE_DEPTH", QUEUE_DEPTH),
-            ]),
+            settings: settings(&[("COATCHECK_LIMITS__QUEUE_DEPTH", QUEUE_DEPTH)]),
         },
         Flood {
             name: "a caller over its rate",
@@ -91,7 +89,6 @@ fn floods() -> [Flood; 3] {
             clients: 64,
             pause: Duration::ZERO,
             settings: settings(&[
-                ("COATCHECK_LIMITS__CONNECTIONS", FEW_CONNECTIONS),
                 ("COATCHECK_LIMITS__RATE_PER_S", 50),
                 ("COATCHECK_LIMITS__RATE_BURST", 50),
             ]),
@@ -101,7 +98,7 @@ fn floods() -> [Flood; 3] {
             refusal: 503,
             clients: 600,
             pause: Duration::from_secs(1),
-            settings: settings(&[("COATCHECK_LIMITS__CONNECTIONS", FEW_CONNECTIONS)]),
+            settings: settings(&[]),
         },
     ]
 }

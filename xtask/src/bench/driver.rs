@@ -98,7 +98,7 @@ fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> String 
     )
 }
 
-/// How long each of as many equal requests took as could be answered in a time.
+/// How long each of a number of equal requests took.
 pub(crate) struct Answered {
     /// In the order of their length.
     pub(crate) latencies: Vec<Duration>,
@@ -228,12 +228,13 @@ struct Job {
 }
 
 /// From the end of a handler until its client, who has waited for it, is told: of so many jobs, one
-/// after another, in ascending order. The database and the driver go by the same clock here.
-pub(crate) fn wake_ups(address: SocketAddr, jobs: usize) -> Result<Vec<Duration>> {
+/// after another. The database and the driver go by the same clock here.
+pub(crate) fn wake_ups(address: SocketAddr, jobs: usize) -> Result<Answered> {
     let mut connection = Connection::open(address)?;
     // Long enough for the client to be waiting by then.
     let submission = r#"{"kind": "sleep", "payload": {"ms": 20}}"#;
-    let mut took = Vec::with_capacity(jobs);
+    let begun = Instant::now();
+    let mut latencies = Vec::with_capacity(jobs);
     for _ in 0..jobs {
         let answer = connection.exchange("POST", "/v1/jobs", submission)?;
         let job: Job = serde_json::from_slice(&answer.body)?;
@@ -241,10 +242,13 @@ pub(crate) fn wake_ups(address: SocketAddr, jobs: usize) -> Result<Vec<Duration>
         let told_at = wall_clock();
         let job: Job = serde_json::from_slice(&answer.body)?;
         let finished_at = job.finished_at.ok_or("a job was answered before its end")?;
-        took.push((told_at - finished_at).unsigned_abs());
+        latencies.push((told_at - finished_at).unsigned_abs());
     }
-    took.sort_unstable();
-    Ok(took)
+    latencies.sort_unstable();
+    Ok(Answered {
+        latencies,
+        took: begun.elapsed(),
+    })
 }
 
 #[expect(

@@ -168,8 +168,7 @@ fn alone_and_polls(subject: &Subject, binary: &Path, rows: &mut Vec<Row>) -> Res
     let woken = wake_ups(address, WOKEN)?;
     for hundredths in [50, 99] {
         let name = format!("a job's end to its waiting client, p{hundredths}, ms");
-        let latency = woken[(woken.len() - 1) * hundredths / 100];
-        rows.push(row(name, latency.as_secs_f64() * 1_000.0));
+        rows.push(row(name, woken.quantile_ms(hundredths)));
     }
     let finished = finished_job(address)?;
     let polls = hammer(address, ["GET", &finished, ""], 200, POLLING)?;

@@ -149,15 +149,24 @@ impl RunStore for PostgresStore {
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
         let finishes = &finishes;
         self.within("finish", || async move {
-            let succeeded = self.succeed_at_once(finishes).await?;
-            if succeeded.len() == finishes.len() {
-                return Ok(vec![
-                    FinishOutcome::Recorded(State::Succeeded);
-                    finishes.len()
-                ]);
+            // A group of nothing but these is one statement, with no BEGIN and COMMIT around it.
+            let is_plain = finishes.iter().all(is_plain_success);
+            let mut succeeded = HashSet::new();
+            if is_plain {
+                let mut connection = self.writer.acquire().await?;
+                succeeded = succeed(&mut connection, finishes).await?;
+                if succeeded.len() == finishes.len() {
+                    return Ok(vec![
+                        FinishOutcome::Recorded(State::Succeeded);
+                        finishes.len()
+                    ]);
+                }
             }
             let mut transaction = self.begin().await?;
-            let outcomes = finish_all(&mut transaction, finishes, succeeded).await?;
+            if !is_plain {
+                succeeded = succeed(&mut transaction, finishes).await?;
+            }
+            let outcomes = finish_rest(&mut transaction, finishes, &succeeded).await?;
             transaction.commit().await?;
             Ok(outcomes)
         })
@@ -245,37 +254,22 @@ impl RunStore for PostgresStore {
     }
 }
 
-impl PostgresStore {
-    /// A group of nothing but successes whose results lie in their rows is one statement, and needs
-    /// no BEGIN and COMMIT around it. What it leaves over, as it does all of any other group, is
-    /// for [`finish_all`].
-    async fn succeed_at_once(
-        &self,
-        finishes: &[Finish],
-    ) -> Result<HashSet<RunningAttempt>, StoreError> {
-        let is_plain = |finish: &Finish| match &finish.outcome {
-            Outcome::Succeeded(result) => {
-                result.body.inline().is_none() || inline_result(&result.body).is_some()
-            }
-            _ => false,
-        };
-        if !finishes.iter().all(is_plain) {
-            return Ok(HashSet::new());
+/// Whether it is a success whose result lies in its job's row, or already in chunks.
+fn is_plain_success(finish: &Finish) -> bool {
+    match &finish.outcome {
+        Outcome::Succeeded(result) => {
+            result.body.inline().is_none() || inline_result(&result.body).is_some()
         }
-        let mut connection = self.writer.acquire().await?;
-        succeed(&mut connection, finishes).await
+        _ => false,
     }
 }
 
-/// Successes in one statement, everything else as decided one by one. Some may have succeeded before.
-async fn finish_all(
+/// What has not just succeeded, as decided one by one.
+async fn finish_rest(
     connection: &mut PgConnection,
     finishes: &[Finish],
-    mut succeeded: HashSet<RunningAttempt>,
+    succeeded: &HashSet<RunningAttempt>,
 ) -> Result<Vec<FinishOutcome>, StoreError> {
-    if succeeded.is_empty() {
-        succeeded = succeed(connection, finishes).await?;
-    }
     let rest: Vec<&Finish> = finishes
         .iter()
         .filter(|finish| !succeeded.contains(&attempt_of(finish)))

@@ -4,7 +4,7 @@
 macro_rules! define_chunks {
     ($database:ty) => {
         use bytes::Bytes;
-        use sqlx::{Database, Pool};
+        use sqlx::{Database, Executor};
 
         use $crate::{
             job::JobId,
@@ -32,14 +32,14 @@ macro_rules! define_chunks {
 
         /// Reads a body back.
         pub(super) async fn read(
-            pool: &Pool<$database>,
+            reader: impl Executor<'_, Database = $database>,
             job: JobId,
             attempt: i32,
         ) -> Result<Vec<u8>, StoreError> {
             let chunks: Vec<Vec<u8>> = sqlx::query_scalar(sql::CHUNKS)
                 .bind(job.as_uuid())
                 .bind(attempt)
-                .fetch_all(pool)
+                .fetch_all(reader)
                 .await?;
             Ok(chunks.concat())
         }

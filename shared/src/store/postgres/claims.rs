@@ -1,10 +1,9 @@
 //! How a worker takes jobs from Postgres: ordinary ones and, apart from them, suspects.
 
 use async_trait::async_trait;
-use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
-use super::{PostgresStore, chunks};
+use super::{PostgresStore, chunks, pool::Pool};
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
@@ -91,7 +90,7 @@ impl PostgresStore {
 }
 
 async fn claim_rows(
-    pool: &PgPool,
+    pool: &Pool,
     lease: LeaseId,
     ids: &[Uuid],
     kinds: &[&str],
@@ -119,7 +118,7 @@ async fn claim_rows(
 
 /// What this very claim took before, its answer having been lost: no other has its lease and time.
 async fn claimed_before(
-    pool: &PgPool,
+    pool: &Pool,
     lease: LeaseId,
     ids: &[Uuid],
     claimed: &[ClaimedRow],

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgPool, postgres::PgConnection};
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::{chunks, transaction::Transaction, uniqueness};
+use super::{chunks, pool::Pool, transaction::Transaction, uniqueness};
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
@@ -18,14 +18,15 @@ use crate::{
 };
 
 /// Stores what can be stored: in one statement where nothing about the group asks for more.
-pub(super) async fn insert(pool: &PgPool, jobs: &[NewJob]) -> Result<Vec<Inserted>, StoreError> {
+pub(super) async fn insert(pool: &Pool, jobs: &[NewJob]) -> Result<Vec<Inserted>, StoreError> {
     let is_plain = |job: &NewJob| {
         job.idempotency.is_none() && job.unique.is_none() && job.payload.len() <= INLINE_LIMIT
     };
     if jobs.iter().all(is_plain) {
-        let mut connection = pool.acquire().await?;
+        let mut connection = pool.lend().await?;
         let jobs: Vec<&NewJob> = jobs.iter().collect();
         insert_rows(&mut connection, &jobs).await?;
+        connection.settle();
         return Ok(vec![Inserted::Stored { replaced: None }; jobs.len()]);
     }
     let mut transaction = Transaction::begin(pool).await?;

@@ -1,9 +1,10 @@
 //! The rows of jobs, by their ids.
 
-use sqlx::PgPool;
+use std::time::Duration;
+
 use uuid::Uuid;
 
-use super::asking::Asking;
+use super::{asking, pool::Pool};
 use crate::store::{
     StoreError,
     lookups::Lookups,
@@ -11,14 +12,14 @@ use crate::store::{
 };
 
 /// Reads jobs for all who ask at the same time; there must be a runtime.
-pub(super) fn start(pool: PgPool, asking: Asking) -> Lookups {
-    Lookups::start(asking.deadline, move |ids| {
-        let (pool, asking) = (pool.clone(), asking.clone());
-        async move { asking.within("get", || find(&pool, &ids)).await }
+pub(super) fn start(pool: Pool, deadline: Duration) -> Lookups {
+    Lookups::start(deadline, move |ids| {
+        let pool = pool.clone();
+        async move { asking::within(deadline, "get", || find(&pool, &ids)).await }
     })
 }
 
-async fn find(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<JobRow>, StoreError> {
+async fn find(pool: &Pool, ids: &[Uuid]) -> Result<Vec<JobRow>, StoreError> {
     Ok(sqlx::query_as(concat!(
         "SELECT ",
         job_columns!(),

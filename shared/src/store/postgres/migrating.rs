@@ -57,7 +57,10 @@ impl PostgresStore {
     async fn migrate_to(&self, migrations: &Migrator) -> Result<(), StoreError> {
         schema::known_to_fit(migrations, self.applied().await)?;
         // A step may take its time, as building an index does.
-        let options = PgConnectOptions::clone(&self.writer.connect_options())
+        let options = self
+            .writer
+            .options()
+            .clone()
             .options([("statement_timeout", "0")]);
         let mut tries = 1;
         loop {

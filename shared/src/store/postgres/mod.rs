@@ -7,13 +7,13 @@ mod claims;
 mod client_moves;
 mod deletion;
 mod facts;
-mod given_up;
 mod inserts;
 mod jobs;
 mod keeping;
 mod lookups;
 mod migrating;
 mod moves;
+mod pool;
 mod reads;
 mod runs;
 mod transaction;
@@ -22,14 +22,10 @@ mod uniqueness;
 use std::{future::Future, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
-use sqlx::{
-    ConnectOptions, PgPool,
-    migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions, migrate::Migrator, postgres::PgConnectOptions};
 
 pub use self::facts::PostgresFacts;
-use self::{asking::Asking, given_up::GivenUp, transaction::Transaction};
+use self::{pool::Pool, transaction::Transaction};
 use super::{PoolUse, StoreError, lookups::Lookups};
 
 /// The schema, step by step.
@@ -60,19 +56,16 @@ pub struct PostgresSettings {
 /// The store in Postgres.
 pub struct PostgresStore {
     /// Half of the connections: for lists, counts, results, and whatever else may take its time.
-    reader: PgPool,
+    reader: Pool,
     /// The other half: for moves, and for looks at jobs by their ids. Each is planned once.
-    writer: PgPool,
-    asking: Asking,
+    writer: Pool,
+    deadline: Duration,
     lookups: Lookups,
 }
 
 impl super::Store for PostgresStore {
     fn connections(&self) -> Vec<PoolUse> {
-        vec![
-            PoolUse::of("reader", &self.reader),
-            PoolUse::of("writer", &self.writer),
-        ]
+        vec![self.reader.usage(), self.writer.usage()]
     }
 }
 
@@ -98,19 +91,16 @@ impl PostgresStore {
                 ),
             ])
             .disable_statement_logging();
-        let asking = Asking {
-            deadline: settings.deadline,
-            given_up: GivenUp::never(),
-        };
         let writers = settings.connections.div_ceil(2);
         let readers = settings.connections.saturating_sub(writers).max(1);
-        let reader = pool_of(options.clone(), readers, &asking);
-        let writer = pool_of(options.options(PLANNED_ONCE), writers, &asking);
+        let planned_once = options.clone().options(PLANNED_ONCE);
+        let reader = Pool::new("reader", options, readers, settings.deadline);
+        let writer = Pool::new("writer", planned_once, writers, settings.deadline);
         Ok(Self {
-            lookups: lookups::start(writer.clone(), asking.clone()),
+            lookups: lookups::start(writer.clone(), settings.deadline),
             reader,
             writer,
-            asking,
+            deadline: settings.deadline,
         })
     }
 
@@ -118,7 +108,7 @@ impl PostgresStore {
         Transaction::begin(&self.writer).await
     }
 
-    /// See [`Asking::within`].
+    /// See [`asking::within`].
     async fn within<Asked, T>(
         &self,
         operation: &'static str,
@@ -127,31 +117,15 @@ impl PostgresStore {
     where
         Asked: Future<Output = Result<T, StoreError>> + Send,
     {
-        self.asking.within(operation, ask).await
+        asking::within(self.deadline, operation, ask).await
     }
-}
-
-fn pool_of(options: PgConnectOptions, connections: u32, asking: &Asking) -> PgPool {
-    let asking = asking.clone();
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(asking.deadline)
-        // Asking each time whether the connection is alive would double the round trips; a
-        // dead one is found by its error, and every verb is tried twice.
-        .test_before_acquire(false)
-        .after_release(move |connection, _| {
-            let asking = asking.clone();
-            Box::pin(async move {
-                let is_usable = asking.given_up.is_usable(connection, asking.deadline);
-                is_usable.await
-            })
-        })
-        .connect_lazy_with(options)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
+
+    use sqlx::Executor;
 
     use super::{PostgresSettings, PostgresStore};
     use crate::{
@@ -196,5 +170,30 @@ mod tests {
         for (generic, custom, statement) in planned {
             assert!(generic > 0 && custom == 0, "{statement}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_whose_client_is_gone_gives_back_what_it_has_locked() {
+        let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names one");
+        let store = PostgresStore::connect(&PostgresSettings {
+            url: url.into(),
+            // Two of them for moves: one is gone, and the other waits for what it holds.
+            connections: 4,
+            deadline: Duration::from_millis(500),
+        });
+        let store = store.unwrap();
+        // A number that no other test locks.
+        let lock = "SELECT pg_advisory_xact_lock(7135246)";
+        let mut gone = store.begin().await.unwrap();
+        gone.execute(lock).await.unwrap();
+        let begun = Instant::now();
+        // Nothing more is heard of it, and it is not dropped.
+        while store.writer.execute(lock).await.is_err() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "it is locked for good"
+            );
+        }
+        drop(gone);
     }
 }

@@ -153,8 +153,9 @@ impl RunStore for PostgresStore {
             let is_plain = finishes.iter().all(is_plain_success);
             let mut succeeded = HashSet::new();
             if is_plain {
-                let mut connection = self.writer.acquire().await?;
+                let mut connection = self.writer.lend().await?;
                 succeeded = succeed(&mut connection, finishes).await?;
+                connection.settle();
                 if succeeded.len() == finishes.len() {
                     return Ok(vec![
                         FinishOutcome::Recorded(State::Succeeded);

@@ -2,27 +2,22 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Executor, PgPool, Postgres, pool::PoolConnection, postgres::PgConnection};
+use sqlx::{Executor, postgres::PgConnection};
 
+use super::pool::{Lent, Pool};
 use crate::store::StoreError;
 
 /// A transaction. Its connection is closed, not used again, unless it has come to its end.
 ///
 /// sqlx's own is not enough: every question here has a deadline, and where sqlx's is given up
-/// while its BEGIN is under way, the connection goes back to the pool inside a transaction of which
-/// nobody knows. What is asked next over it seems to be done and is not committed, and `now()`
-/// stands still, so that a lease which has ended looks alive.
-pub(super) struct Transaction {
-    connection: PoolConnection<Postgres>,
-    has_ended: bool,
-}
+/// while its BEGIN is under way, the connection goes back inside a transaction of which nobody
+/// knows. What is asked next over it seems to be done and is not committed, and `now()` stands
+/// still, so that a lease which has ended looks alive.
+pub(super) struct Transaction(Lent);
 
 impl Transaction {
-    pub(super) async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
-        let mut transaction = Self {
-            connection: pool.acquire().await?,
-            has_ended: false,
-        };
+    pub(super) async fn begin(pool: &Pool) -> Result<Self, StoreError> {
+        let mut transaction = Self(pool.lend().await?);
         transaction.execute("BEGIN").await?;
         Ok(transaction)
     }
@@ -37,7 +32,7 @@ impl Transaction {
 
     async fn end(mut self, statement: &'static str) -> Result<(), StoreError> {
         self.execute(statement).await?;
-        self.has_ended = true;
+        self.0.settle();
         Ok(())
     }
 }
@@ -46,44 +41,42 @@ impl Deref for Transaction {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.connection
+        &self.0
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.connection.close_on_drop();
-        }
+        &mut self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures::poll;
-    use sqlx::postgres::PgPoolOptions;
     use tokio::time::sleep;
 
     use super::*;
 
-    const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(5);
+    const A_MOMENT: Duration = Duration::from_millis(5);
+    const SOON: Duration = Duration::from_secs(20);
 
-    async fn now(pool: &PgPool) -> String {
+    /// Of so many connections to the server that the tests are given.
+    fn pool_of(connections: u32) -> Pool {
+        let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names a Postgres");
+        Pool::new("test", url.parse().unwrap(), connections, SOON)
+    }
+
+    async fn now(pool: &Pool) -> String {
         let now = sqlx::query_scalar("SELECT now()::text");
         now.fetch_one(pool).await.unwrap()
     }
 
     #[tokio::test]
     async fn one_that_is_given_up_anywhere_leaves_its_connection_in_none() {
-        let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names a Postgres");
-        let pool = PgPoolOptions::new().max_connections(1);
-        let pool = pool.connect(&url).await.unwrap();
+        let pool = pool_of(1);
         let mut has_begun = false;
         for looks in 1..20 {
             // Until the connection is back: then the first look already sends the BEGIN.
@@ -107,9 +100,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_committed_stays_and_what_is_dropped_does_not() {
-        let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names a Postgres");
-        let pool = PgPoolOptions::new().max_connections(2);
-        let pool = pool.connect(&url).await.unwrap();
+        let pool = pool_of(2);
         let name = format!("transaction_{}", std::process::id());
         let create = format!("CREATE TABLE {name} (id integer)");
         let exists = || async {

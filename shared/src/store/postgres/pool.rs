@@ -1,0 +1,388 @@
+//! The connections to Postgres, each lent to one question at a time.
+
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use deadpool::{
+    Runtime,
+    managed::{self, Manager, Metrics, Object, PoolError, QueueMode, RecycleResult, TimeoutType},
+};
+use futures::{
+    StreamExt, TryStreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sqlx::{
+    ConnectOptions, Connection, Describe, Either, Execute, Executor, Postgres, SqlStr,
+    postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+use tokio::time::sleep;
+
+use crate::store::PoolUse;
+
+/// After this long a connection makes place for a new one: a server's process grows with what it
+/// has done, and the name may lead to another server by then.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
+
+/// After this long without use a connection is asked whether it is alive: a firewall on the way may
+/// have forgotten it.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// The pauses between tries to reach a server that is only just starting.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A bounded number of connections. A reference to it executes statements, each over a connection
+/// that it borrows for it.
+///
+/// sqlx's own pool asks every connection that comes back whether it is alive: a second round trip
+/// for each statement, and one without a deadline, so that a connection whose other end goes without
+/// a word in that moment is never replaced. Here a connection comes back at once where what was
+/// asked over it has come to its end, and is closed where it has not; and whether one is alive is
+/// asked, within a deadline, where there is reason to doubt it.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    name: &'static str,
+    connections: managed::Pool<Connector>,
+}
+
+impl Pool {
+    /// A pool of at most so many connections, made when they are needed; there must be a runtime
+    /// then. Nothing waits for one for longer than `deadline`.
+    pub(super) fn new(
+        name: &'static str,
+        options: PgConnectOptions,
+        most: u32,
+        deadline: Duration,
+    ) -> Self {
+        let connector = Connector {
+            options,
+            patience: deadline / 3,
+            doubted_at: Mutex::default(),
+        };
+        #[expect(clippy::expect_used, reason = "only one without a runtime is refused")]
+        let connections = managed::Pool::builder(connector)
+            .max_size(most as usize)
+            // The one that was used last has the warmest process at its other end.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(deadline))
+            .create_timeout(Some(deadline / 2))
+            .recycle_timeout(Some(deadline / 4))
+            .build()
+            .expect("a pool with a runtime");
+        Self { name, connections }
+    }
+
+    /// How its connections are made.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.connections.manager().options
+    }
+
+    /// How its connections are used.
+    pub(super) fn usage(&self) -> PoolUse {
+        let status = self.connections.status();
+        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        PoolUse {
+            pool: self.name,
+            used: number(status.size.saturating_sub(status.available)),
+            idle: number(status.available),
+            most: number(status.max_size),
+        }
+    }
+
+    /// Lends a connection.
+    ///
+    /// # Errors
+    /// Where all are lent for too long, or none can be made.
+    pub(super) async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        match self.connections.get().await {
+            Ok(connection) => Ok(Lent {
+                connection: Some(connection),
+                is_settled: false,
+            }),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(sqlx::Error::PoolTimedOut),
+            Err(PoolError::Timeout(_)) => Err(sqlx::Error::Io(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no connection was accepted in time",
+            ))),
+            Err(_) => Err(sqlx::Error::PoolClosed),
+        }
+    }
+}
+
+/// A connection on loan. It is closed when it is dropped, whatever transaction or answer is still
+/// under way over it, unless it has been [settled](Self::settle).
+#[derive(Debug)]
+pub(super) struct Lent {
+    /// There until it is dropped.
+    connection: Option<Object<Connector>>,
+    is_settled: bool,
+}
+
+impl Lent {
+    /// Gives it back: what was asked over it has come to its end.
+    pub(super) fn settle(mut self) {
+        self.is_settled = true;
+    }
+}
+
+#[expect(clippy::expect_used, reason = "it is there until it is dropped")]
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.connection.as_ref().expect("a connection on loan")
+    }
+}
+
+#[expect(clippy::expect_used, reason = "it is there until it is dropped")]
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.connection.as_mut().expect("a connection on loan")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.is_settled
+            && let Some(connection) = self.connection.take()
+        {
+            if let Some(pool) = Object::pool(&connection) {
+                pool.manager().doubt();
+            }
+            drop(Object::take(connection));
+        }
+    }
+}
+
+/// Makes connections, and says which are fit to be lent again.
+#[derive(Debug)]
+struct Connector {
+    options: PgConnectOptions,
+    /// For how long it tries to reach a server that refuses connections or is only just starting.
+    patience: Duration,
+    /// When a connection was last closed in the middle. What has ended it may have ended those that
+    /// rest, too.
+    doubted_at: Mutex<Option<Instant>>,
+}
+
+impl Connector {
+    fn doubt(&self) {
+        let mut doubted_at = self
+            .doubted_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *doubted_at = Some(Instant::now());
+    }
+
+    /// Whether there is reason to doubt a connection that was lent then and not since.
+    fn doubts(&self, lent_at: Instant) -> bool {
+        let doubted_at = *self
+            .doubted_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        doubted_at.is_some_and(|doubted_at| lent_at <= doubted_at)
+            || lent_at.elapsed() > LONGEST_REST
+    }
+}
+
+impl Manager for Connector {
+    type Type = PgConnection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.options.connect().await {
+                Err(error) if is_starting(&error) && begun.elapsed() + pause < self.patience => {
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut PgConnection,
+        metrics: &Metrics,
+    ) -> RecycleResult<sqlx::Error> {
+        if metrics.age() > LONGEST_LIFE {
+            return Err(managed::RecycleError::message("it is old"));
+        }
+        if self.doubts(metrics.recycled.unwrap_or(metrics.created)) {
+            connection.ping().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a server that does not take this connection may take it in a moment.
+fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+        _ => false,
+    }
+}
+
+impl<'p> Executor<'p> for &'p Pool {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let answer = async move {
+            let mut connection = self.lend().await?;
+            // All of it, so that the connection is free before anybody looks at the first row.
+            let answer: Vec<_> = connection.fetch_many(query).try_collect().await?;
+            connection.settle();
+            Ok::<_, sqlx::Error>(stream::iter(answer.into_iter().map(Ok)))
+        };
+        stream::once(answer).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async move {
+            let mut connection = self.lend().await?;
+            let row = connection.fetch_optional(query).await?;
+            connection.settle();
+            Ok(row)
+        })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        Box::pin(async move {
+            let mut connection = self.lend().await?;
+            let statement = connection.prepare_with(sql, parameters).await?;
+            connection.settle();
+            Ok(statement)
+        })
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        Box::pin(async move {
+            let mut connection = self.lend().await?;
+            let description = connection.describe(sql).await?;
+            connection.settle();
+            Ok(description)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use tokio::task::yield_now;
+
+    use crate::test_proxy::TestProxy;
+
+    use super::*;
+
+    const MOST: u32 = 3;
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn options() -> PgConnectOptions {
+        let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names a Postgres");
+        url.parse().unwrap()
+    }
+
+    /// Each of them within a deadline, as every question is.
+    async fn ask_all(pool: &Pool) -> bool {
+        let asked = (0..MOST).map(|_| {
+            let answer = sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(pool);
+            tokio::time::timeout(Duration::from_millis(300), answer)
+        });
+        let answers = join_all(asked).await;
+        answers.iter().all(|answer| matches!(answer, Ok(Ok(1))))
+    }
+
+    async fn until_all_are_answered(pool: &Pool) {
+        let begun = Instant::now();
+        while !ask_all(pool).await {
+            assert!(begun.elapsed() < SOON, "{:?}", pool.usage());
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_that_carry_nothing_any_more_are_replaced() {
+        let server = options();
+        let proxy = TestProxy::to(&format!("{}:{}", server.get_host(), server.get_port())).await;
+        let behind = server.host("127.0.0.1").port(proxy.port());
+        let pool = Pool::new("test", behind, MOST, Duration::from_millis(300));
+        // At every moment of a question, and after it.
+        for looks in 0..40 {
+            until_all_are_answered(&pool).await;
+            let abandoning = async {
+                for _ in 0..looks {
+                    yield_now().await;
+                }
+                proxy.abandon_connections();
+            };
+            tokio::join!(ask_all(&pool), abandoning);
+            until_all_are_answered(&pool).await;
+            assert_eq!(pool.usage().used, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_is_closed_and_the_rest_is_used_again() {
+        let pool = Pool::new("test", options(), 1, SOON);
+        let process = || sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(&pool);
+        let first = process().await.unwrap();
+        assert_eq!(process().await.unwrap(), first);
+
+        let mut given_up = pool.lend().await.unwrap();
+        assert_eq!((pool.usage().used, pool.usage().idle), (1, 0));
+        assert!(futures::poll!(given_up.execute("SELECT pg_sleep(60)")).is_pending());
+        drop(given_up);
+        let second = process().await.unwrap();
+        assert_ne!(second, first);
+
+        pool.execute("SELECT 1 / 0").await.unwrap_err();
+        assert_ne!(process().await.unwrap(), second);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_named_within_the_deadline() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = nobody.local_addr().unwrap().port();
+        drop(nobody);
+        let options = options().host("127.0.0.1").port(port);
+        let pool = Pool::new("test", options, 1, Duration::from_millis(500));
+        let begun = Instant::now();
+        let error = pool.execute("SELECT 1").await.unwrap_err();
+        assert!(error.to_string().contains("refused"), "{error}");
+        assert!(begun.elapsed() < Duration::from_millis(500));
+    }
+}

@@ -8,11 +8,12 @@ use std::{
 
 use coatcheck_shared::{
     backend::Backend,
+    clock::Clock,
     job::{Inserted, JobId, KindName, NewJob, QueueName},
     queue::{End, Hint, Lane, Queue},
     settings::StoreSettings,
     signal::{Signal, Signals},
-    store::{GroupCommit, GroupCommitSettings, Store, StoreError},
+    store::{FirstClaimed, GroupCommit, GroupCommitSettings, Store, StoreError},
 };
 use metrics::counter;
 use tokio::{
@@ -134,8 +135,8 @@ impl Intake {
                 deadline: settings.deadline(),
             },
             {
-                let (store, announcer) = (backend.store.clone(), announcer.clone());
-                move |jobs| insert(store.clone(), announcer.clone(), jobs)
+                let (backend, announcer) = (backend.clone(), announcer.clone());
+                move |jobs| insert(backend.clone(), announcer.clone(), jobs)
             },
         );
         Self {
@@ -219,13 +220,27 @@ impl Intake {
 }
 
 async fn insert(
-    store: Arc<dyn Store>,
+    backend: Backend,
     announcer: Announcer,
     jobs: Vec<NewJob>,
 ) -> Result<Vec<Inserted>, StoreError> {
-    let ready: Vec<Option<Hint>> = jobs.iter().map(hint).collect();
+    let mut ready: Vec<Option<Hint>> = jobs.iter().map(hint).collect();
     let kinds = kinds_of(&jobs);
-    let outcomes = store.insert(jobs).await?;
+    let hand_off = backend.hand_off.as_ref();
+    let outcomes = match hand_off.and_then(|worker| worker.take(&jobs, backend.clock.now())) {
+        None => backend.store.insert(jobs).await?,
+        Some(handed) => {
+            let stored = backend.store.insert_and_claim(jobs, handed.claim.clone());
+            let FirstClaimed { inserted, claimed } = stored.await?;
+            let taken: HashSet<JobId> = claimed.iter().map(|job| job.id).collect();
+            handed.settle(claimed);
+            ready
+                .iter_mut()
+                .filter(|hint| hint.as_ref().is_some_and(|hint| taken.contains(&hint.id)))
+                .for_each(|hint| *hint = None);
+            inserted
+        }
+    };
     count_stored(&outcomes, kinds);
     announce(&announcer, &outcomes, ready);
     Ok(outcomes)

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::failure_points;
 use crate::{
     clock::SynchronisedClock,
+    hand_off::HandOff,
     queue::{
         Queue, QueueError,
         in_process::InProcessQueue,
@@ -79,6 +80,8 @@ pub struct Backend {
     pub signals: Arc<dyn Signals>,
     /// The database's clock.
     pub clock: SynchronisedClock,
+    /// Where the API and the worker of one process meet; none where the queue is shared.
+    pub hand_off: Option<HandOff>,
 }
 
 /// Where jobs are kept.
@@ -132,6 +135,7 @@ impl Backend {
             queue,
             signals,
             clock,
+            hand_off: settings.redis_url.is_none().then(HandOff::default),
         })
     }
 

@@ -5,9 +5,11 @@
 
 pub mod api_key;
 pub mod backend;
+pub mod claim_times;
 pub mod clock;
 #[cfg(feature = "failure-points")]
 pub mod failure_points;
+pub mod hand_off;
 pub mod job;
 pub mod kind;
 pub mod metric_catalogue;

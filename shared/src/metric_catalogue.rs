@@ -109,6 +109,7 @@ pub const CATALOGUE: &[Metric] = &[
     counter("coatcheck_report_flushes_late_total", &[], WORKER, "Jobs whose last reports were not written before their end."),
     counter("coatcheck_signals_lost_total", &[], WORKER, "Groups of finished jobs that could not be announced; who waits looks once a second."),
     counter("coatcheck_hints_stale_total", &[], WORKER, "Hints of jobs that were not queued any more."),
+    counter("coatcheck_handed_over_total", &[], WORKER, "Jobs claimed as they were stored, API and worker being one process."),
     counter("coatcheck_fallback_claims_total", &[], WORKER, "Jobs claimed straight from the store, Redis being away."),
     counter("coatcheck_jobs_due_total", &[], WORKER, "Scheduled jobs that the dispatcher made ready."),
     counter("coatcheck_hints_repushed_total", &[], WORKER, "Lost hints that the dispatcher pushed again."),

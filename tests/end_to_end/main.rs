@@ -9,6 +9,7 @@ mod contract;
 mod events;
 mod failing;
 mod failure_points;
+mod handed_over;
 mod held_at_once;
 mod keys;
 mod killed;

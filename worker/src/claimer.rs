@@ -2,16 +2,15 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use coatcheck_shared::{
     backend::Backend,
+    claim_times::ClaimTimes,
     clock::Clock,
+    hand_off::Taken,
     job::{ClaimedJob, JobId, KindName},
     queue::{End, Hint},
     timestamp::Timestamp,
@@ -51,7 +50,7 @@ pub(crate) struct Claimer {
     pub(crate) running: Arc<Running>,
     pub(crate) draining: CancellationToken,
     pub(crate) foreign: Foreign,
-    pub(crate) times: ClaimTimes,
+    pub(crate) times: Arc<ClaimTimes>,
 }
 
 impl Claimer {
@@ -61,7 +60,7 @@ impl Claimer {
         &self,
         sort: Sort,
         mut ids: Vec<JobId>,
-        mut slots: OwnedSemaphorePermit,
+        slots: OwnedSemaphorePermit,
         claimed: &mpsc::Sender<Run>,
     ) -> usize {
         ids.truncate(slots.num_permits());
@@ -71,6 +70,41 @@ impl Claimer {
         };
         let taken: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
         let count = taken.len();
+        self.hold(jobs, &lease, slots, claimed).await;
+        ids.retain(|id| !taken.contains(id));
+        self.pass_on(&ids, count == 0).await;
+        count
+    }
+
+    /// Passes on to run what is being claimed as it is stored, each with one of `slots`.
+    pub(crate) async fn receive(
+        &self,
+        taken: Taken,
+        lease: Lease,
+        slots: OwnedSemaphorePermit,
+        claimed: &mpsc::Sender<Run>,
+    ) {
+        let jobs = match taken.claimed.await {
+            Ok(jobs) => jobs,
+            // Whether it was done is not known: it is asked again, as the same claim.
+            Err(_) => tokio::select! {
+                biased;
+                jobs = self.claim_at(taken.now, &lease, Sort::Ordinary, &taken.ids) => jobs,
+                () = lease.lost.cancelled() => return,
+            },
+        };
+        metrics::counter!("coatcheck_handed_over_total").increment(jobs.len() as u64);
+        self.hold(jobs, &lease, slots, claimed).await;
+    }
+
+    /// Passes on to run what was claimed, each with one of `slots`.
+    async fn hold(
+        &self,
+        jobs: Vec<ClaimedJob>,
+        lease: &Lease,
+        mut slots: OwnedSemaphorePermit,
+        claimed: &mpsc::Sender<Run>,
+    ) {
         for job in jobs {
             let Some(slot) = slots.split(1) else { break };
             let run = self.running.hold(job, lease.clone(), slot);
@@ -78,10 +112,6 @@ impl Claimer {
                 tracing::error!("a job was claimed after the worker had ended");
             }
         }
-        drop(slots);
-        ids.retain(|id| !taken.contains(id));
-        self.pass_on(&ids, count == 0).await;
-        count
     }
 
     /// Asks until the store answers; none where the worker ends meanwhile.
@@ -99,7 +129,7 @@ impl Claimer {
             };
             let claimed = tokio::select! {
                 biased;
-                claimed = self.claim_under(&lease, sort, ids) => Some(claimed),
+                claimed = self.claim_at(self.next_time(), &lease, sort, ids) => Some(claimed),
                 // What was claimed without our hearing of it is rescued.
                 () = lease.lost.cancelled() => None,
             };
@@ -111,10 +141,19 @@ impl Claimer {
         }
     }
 
+    fn next_time(&self) -> Timestamp {
+        self.times.next(self.backend.clock.now())
+    }
+
     /// A claim of which the answer was lost may have been made, and those jobs would be held by
     /// nobody: it is asked again, as the same claim, for as long as the lease lasts.
-    async fn claim_under(&self, lease: &Lease, sort: Sort, ids: &[JobId]) -> Vec<ClaimedJob> {
-        let now = self.times.next(self.backend.clock.now());
+    async fn claim_at(
+        &self,
+        now: Timestamp,
+        lease: &Lease,
+        sort: Sort,
+        ids: &[JobId],
+    ) -> Vec<ClaimedJob> {
         let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
         loop {
             let store = &self.backend.store;
@@ -172,28 +211,6 @@ impl Claimer {
         if let Err(error) = self.backend.queue.push(hints, end).await {
             tracing::debug!(%error, "hints are left to the dispatcher");
         }
-    }
-}
-
-/// The times of this worker's claims: never one twice, for the time tells a claim that is asked
-/// again from another one.
-#[derive(Default)]
-pub(crate) struct ClaimTimes {
-    /// In microseconds since the epoch.
-    latest: AtomicI64,
-}
-
-impl ClaimTimes {
-    /// The time of a claim that is made now: `now`, or a little later where it has been used.
-    fn next(&self, now: Timestamp) -> Timestamp {
-        let now = now.microseconds();
-        let later = |latest: i64| now.max(latest + 1);
-        let latest = self
-            .latest
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| {
-                Some(later(latest))
-            });
-        Timestamp::from_microseconds(later(latest.unwrap_or_else(|latest| latest)))
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use coatcheck_shared::queue::{End, Queue};
+use coatcheck_shared::{
+    hand_off::{Offer, Taken},
+    job::JobId,
+    queue::{End, Queue, QueueError},
+};
 use tokio::{
     sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, Semaphore, mpsc, watch},
     time::{sleep, timeout},
@@ -49,6 +53,12 @@ struct Turn {
     slots: OwnedSemaphorePermit,
 }
 
+/// Jobs that are being claimed as they are stored, and under what.
+struct Handed {
+    taken: Taken,
+    lease: Lease,
+}
+
 impl Pump {
     pub(crate) async fn run(mut self) {
         let claims = Arc::new(Semaphore::new(CLAIMS_AT_ONCE as usize));
@@ -85,35 +95,74 @@ impl Pump {
             gate,
             mut slots,
         } = turn;
-        let lanes = self.lanes.in_order();
-        // Never cancelled: hints that were taken meanwhile would be lost.
-        let popped = self
-            .claimer
-            .backend
-            .queue
-            .pop(&lanes, slots.num_permits(), POP_WAIT)
-            .await;
-        match popped {
+        let (found, handed) = self.look(slots.num_permits()).await;
+        let held = Arc::new((claim, gate));
+        if let Some(handed) = handed
+            && let Some(own) = slots.split(handed.taken.ids.len())
+        {
+            let (claimer, claimed, held) =
+                (self.claimer.clone(), self.claimed.clone(), held.clone());
+            tokio::spawn(async move {
+                let Handed { taken, lease } = handed;
+                claimer.receive(taken, lease, own, &claimed).await;
+                drop(held);
+            });
+        }
+        match found {
             Ok(ids) if ids.is_empty() => {}
             Ok(ids) if self.draining.is_cancelled() => {
                 self.claimer.give_back(&ids, End::Front).await;
             }
-            Ok(ids) => {
-                let unused = slots.num_permits().saturating_sub(ids.len());
-                drop(slots.split(unused));
+            Ok(mut ids) => {
+                // There are fewer slots where jobs were handed over in the same moment.
+                let left = ids.split_off(ids.len().min(slots.num_permits()));
+                drop(slots.split(slots.num_permits() - ids.len()));
                 let (claimer, claimed) = (self.claimer.clone(), self.claimed.clone());
                 tokio::spawn(async move {
+                    claimer.give_back(&left, End::Front).await;
                     claimer.claim(Sort::Ordinary, ids, slots, &claimed).await;
-                    drop((claim, gate));
+                    drop(held);
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "jobs are claimed straight from the store");
-                drop((claim, gate, slots));
+                drop((held, slots));
                 self.status.set_queue_is_away(true);
                 self.serve_from_store().await;
                 self.status.set_queue_is_away(false);
             }
+        }
+    }
+
+    /// Takes up to so many hints, waiting for them for a while; what is handed over meanwhile ends
+    /// the wait.
+    async fn look(&self, most: usize) -> (Result<Vec<JobId>, QueueError>, Option<Handed>) {
+        let (lanes, queue) = (self.lanes.in_order(), &self.claimer.backend.queue);
+        let pop = queue.pop(&lanes, most, POP_WAIT);
+        let lease = self.leases.borrow().clone();
+        let (Some(hand_off), Some(lease)) = (&self.claimer.backend.hand_off, lease) else {
+            // Never cancelled: hints that were taken meanwhile would be lost.
+            return (pop.await, None);
+        };
+        let mut offered = hand_off.offer(self.offer(&lease, most));
+        tokio::select! {
+            biased;
+            taken = offered.taken() => (Ok(Vec::new()), Some(Handed { taken, lease })),
+            found = pop => {
+                let taken = offered.withdraw();
+                (found, taken.map(|taken| Handed { taken, lease }))
+            }
+        }
+    }
+
+    fn offer(&self, lease: &Lease, most: usize) -> Offer {
+        Offer {
+            lease: lease.id,
+            times: self.claimer.times.clone(),
+            queues: self.lanes.queues().into_iter().collect(),
+            kinds: self.claimer.kinds.iter().cloned().collect(),
+            most,
+            closed: self.draining.clone(),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::parts::{Parts, Teardown};
 use crate::{
     Registry, announcer,
-    claimer::{ClaimTimes, Claimer, Foreign},
+    claimer::{Claimer, Foreign},
     ending::Rules,
     executor::{Executor, Graces},
     finisher::Finisher,
@@ -252,7 +252,7 @@ impl Worker {
             running: self.running.clone(),
             draining: self.draining.clone(),
             foreign: Foreign::default(),
-            times: ClaimTimes::default(),
+            times: Arc::default(),
         }
     }
 

@@ -8,7 +8,7 @@
 //! | instant | point |
 //! |---|---|
 //! | between COMMIT and push | `queue.push.before` |
-//! | after COMMIT, before the 202 | `store.insert.after` |
+//! | after COMMIT, before the 202 | `store.insert.after`, `store.insert_and_claim.after` |
 //! | after pop, before claim | `queue.pop.after` |
 //! | during the run | `run.before` |
 //! | after the finish is committed, before its reply | `store.finish.after` |

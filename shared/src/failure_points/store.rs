@@ -17,8 +17,9 @@ use crate::{
     queue::{Hint, Lane},
     store::{
         CancelOutcome, CancelledJobs, Census, CensusStore, DeleteOutcome, Finish, FinishOutcome,
-        JobStore, KeeperStore, LogLine, PoolUse, ProgressReport, ReadStore, Rescued, ResultChunk,
-        ResultLookup, RetryOutcome, RunStore, Store, StoreError, Suspect, SuspectStore,
+        FirstClaim, FirstClaimed, JobStore, KeeperStore, LogLine, PoolUse, ProgressReport,
+        ReadStore, Rescued, ResultChunk, ResultLookup, RetryOutcome, RunStore, Store, StoreError,
+        Suspect, SuspectStore,
     },
     timestamp::Timestamp,
 };
@@ -74,6 +75,7 @@ failing! {
     impl JobStore {
         fn now() -> Timestamp;
         fn insert(jobs: Vec<NewJob>) -> Vec<Inserted>;
+        fn insert_and_claim(jobs: Vec<NewJob>, claim: FirstClaim) -> FirstClaimed;
         fn insert_all_or_none(jobs: Vec<NewJob>) -> Vec<Inserted>;
         fn set_replayed_status(tenant: &Tenant, key: &str, status: u16) -> ();
         fn cancel(tenant: &Tenant, id: JobId, now: Timestamp) -> Option<CancelOutcome>;

@@ -133,7 +133,7 @@ pub struct Job {
 }
 
 /// A job that a worker has claimed: all that running it takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClaimedJob {
     /// Its identity.
     pub id: JobId,

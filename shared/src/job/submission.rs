@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Job, JobId, KindName, Lifecycle, Metadata, Priority, QueueName, State, Tenant};
+use super::{
+    ClaimedJob, Job, JobId, KindName, LeaseId, Lifecycle, Metadata, Priority, QueueName, State,
+    Tenant,
+};
 use crate::timestamp::Timestamp;
 
 /// A submission that has been found good, with every default filled in.
@@ -121,6 +124,31 @@ impl NewJob {
     /// Since when it is queued; none where it is scheduled.
     pub fn queued_at(&self) -> Option<Timestamp> {
         (self.lifecycle().state == State::Queued).then_some(self.created_at)
+    }
+
+    /// The job as its worker has it where it is claimed as it is stored; none where it is not to
+    /// start yet.
+    pub fn claimed(&self, lease: LeaseId, now: Timestamp) -> Option<ClaimedJob> {
+        let lifecycle = self.lifecycle().claim().ok()?;
+        Some(ClaimedJob {
+            id: self.id,
+            tenant: self.tenant.clone(),
+            kind: self.kind.clone(),
+            queue: self.queue.clone(),
+            attempt: lifecycle.attempt,
+            max_attempts: lifecycle.max_attempts,
+            lease,
+            created_at: self.created_at,
+            queued_at: self.created_at,
+            started_at: now,
+            timeout: self.timeout,
+            deadline_at: self.deadline_at,
+            previous_backoff: None,
+            payload_type: self.payload_type.clone(),
+            payload: self.payload.clone(),
+            metadata: self.metadata.clone(),
+            traceparent: self.traceparent.clone(),
+        })
     }
 
     /// The job as the store holds it right after the insert.

@@ -1,13 +1,49 @@
 //! What the store's verbs take and give, beside the job itself.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
 use super::moves;
 use crate::{
-    job::{Job, JobId, JobResult, LeaseId, Outcome, Progress, State},
+    job::{ClaimedJob, Inserted, Job, JobId, JobResult, LeaseId, NewJob, Outcome, Progress, State},
     queue::Hint,
     timestamp::Timestamp,
 };
+
+/// A claim of jobs that are only being stored.
+#[derive(Clone, Debug)]
+pub struct FirstClaim {
+    /// Under which lease.
+    pub lease: LeaseId,
+    /// When: no other claim of the lease has this time.
+    pub now: Timestamp,
+    /// Which of them: of kinds that the worker runs, to start at once, and not out of time.
+    pub ids: HashSet<JobId>,
+}
+
+impl FirstClaim {
+    /// Those of these jobs that it names and that were stored.
+    pub(super) fn wanted<'a>(
+        &self,
+        jobs: &'a [NewJob],
+        inserted: &[Inserted],
+    ) -> impl Iterator<Item = &'a NewJob> {
+        jobs.iter()
+            .zip(inserted)
+            .filter(|(job, inserted)| inserted.is_stored() && self.ids.contains(&job.id))
+            .map(|(job, _)| job)
+    }
+}
+
+/// What came of storing jobs and claiming some of them.
+#[derive(Debug)]
+pub struct FirstClaimed {
+    /// Of each, in order.
+    pub inserted: Vec<Inserted>,
+    /// Those that are claimed, in any order.
+    pub claimed: Vec<ClaimedJob>,
+}
 
 /// What came of asking a job to stop.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@ mod chunks;
 mod client_moves;
 mod columns;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod deadline;
 mod error;
 mod exchange;
@@ -39,8 +39,8 @@ pub use self::{
     census::{Census, CensusStore, Figures, Group},
     error::StoreError,
     exchange::{
-        CancelOutcome, CancelledJobs, DeleteOutcome, Finish, FinishOutcome, LogLine,
-        ProgressReport, Rescued, ResultChunk, ResultLookup, RetryOutcome,
+        CancelOutcome, CancelledJobs, DeleteOutcome, Finish, FinishOutcome, FirstClaim,
+        FirstClaimed, LogLine, ProgressReport, Rescued, ResultChunk, ResultLookup, RetryOutcome,
     },
     group_commit::{GroupCommit, GroupCommitSettings},
     suspects::Suspect,
@@ -197,6 +197,14 @@ pub trait JobStore: Send + Sync + 'static {
     /// Stores those jobs that their idempotency and unique keys allow, in one commit; says of
     /// each, in order, what became of it.
     async fn insert(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError>;
+
+    /// As [`insert`](Self::insert), and claims in the same commit those of them that `claim` names,
+    /// where its lease has not ended: what [`RunStore::claim`] does, and says.
+    async fn insert_and_claim(
+        &self,
+        jobs: Vec<NewJob>,
+        claim: FirstClaim,
+    ) -> Result<FirstClaimed, StoreError>;
 
     /// As [`insert`](Self::insert), but where one of them is not stored, none is.
     async fn insert_all_or_none(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError>;

@@ -92,7 +92,7 @@ pub(super) fn kinds() -> Vec<KindName> {
 }
 
 /// A job of the kind `test` that may start at once.
-pub(super) fn new_job() -> NewJob {
+pub(crate) fn new_job() -> NewJob {
     let created_at = now();
     NewJob {
         id: JobId::generate(&SystemClock),

@@ -3,6 +3,7 @@
 mod cancelling;
 mod census;
 mod client_moves;
+mod first_claims;
 mod fixture;
 mod groups;
 mod keeping;
@@ -16,6 +17,7 @@ mod submitting;
 mod suspects;
 
 pub(super) use fixture::empty_postgres;
+pub(crate) use fixture::new_job;
 use fixture::{Fixture, postgres, sqlite};
 
 /// Makes a test of each case for each dialect.
@@ -47,6 +49,12 @@ stores_conform! {
         a_group_is_stored_as_a_whole
         an_insert_asked_twice_stores_once
         a_large_payload_reaches_the_claim_byte_for_byte
+    }
+    first_claims {
+        what_is_claimed_as_it_is_stored_is_as_any_claim_has_it
+        a_first_claim_asked_twice_gives_the_same_jobs
+        nothing_new_is_claimed_without_a_live_lease
+        only_what_is_stored_is_claimed
     }
     groups {
         groups_of_every_size_go_their_way

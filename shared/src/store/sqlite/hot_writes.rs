@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{claims, claims::Claim, finishes, inserts};
 use crate::{
-    job::{Inserted, NewJob},
+    job::NewJob,
     panics,
-    store::{Finish, FinishOutcome, StoreError, rows::ClaimedRow},
+    store::{Finish, FinishOutcome, FirstClaim, FirstClaimed, StoreError, rows::ClaimedRow},
 };
 
 /// How many writes may wait: there are as many as groups that are written at once.
@@ -26,16 +26,23 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// The writes of the way of a job.
 pub(super) struct HotWrites(mpsc::Sender<Write>);
 
+/// Jobs that are to be stored, and what of them is claimed at once.
+#[derive(Clone)]
+pub(super) struct Insert {
+    pub(super) jobs: Arc<Vec<NewJob>>,
+    pub(super) claim: Option<Arc<FirstClaim>>,
+}
+
 /// A write, and who waits for it.
 enum Write {
-    Insert(Arc<Vec<NewJob>>, Reply<Vec<Inserted>>),
+    Insert(Insert, Reply<FirstClaimed>),
     Claim(Claim, Reply<Vec<ClaimedRow>>),
     Finish(Arc<Vec<Finish>>, Reply<Vec<FinishOutcome>>),
 }
 
 /// What came of a write that is not committed yet.
 enum Written {
-    Inserted(Vec<Inserted>),
+    Inserted(FirstClaimed),
     Claimed(Vec<ClaimedRow>),
     Finished(Vec<FinishOutcome>),
 }
@@ -57,8 +64,8 @@ impl HotWrites {
         Self(sender)
     }
 
-    pub(super) async fn insert(&self, jobs: Arc<Vec<NewJob>>) -> Result<Vec<Inserted>, StoreError> {
-        self.ask(|reply| Write::Insert(jobs, reply)).await
+    pub(super) async fn insert(&self, insert: Insert) -> Result<FirstClaimed, StoreError> {
+        self.ask(|reply| Write::Insert(insert, reply)).await
     }
 
     pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedRow>, StoreError> {
@@ -130,7 +137,9 @@ async fn commit(writer: &SqlitePool, writes: &[Write]) -> Result<Vec<Written>, S
 impl Write {
     async fn make(&self, connection: &mut SqliteConnection) -> Result<Written, StoreError> {
         Ok(match self {
-            Self::Insert(jobs, _) => Written::Inserted(inserts::insert(connection, jobs).await?),
+            Self::Insert(Insert { jobs, claim }, _) => {
+                Written::Inserted(inserts::insert(connection, jobs, claim.as_deref()).await?)
+            }
             Self::Claim(claim, _) => Written::Claimed(claims::claim(connection, claim).await?),
             Self::Finish(finishes, _) => {
                 Written::Finished(finishes::finish(connection, finishes).await?)

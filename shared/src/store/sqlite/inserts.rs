@@ -1,25 +1,97 @@
 //! From a group of submissions to rows.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use sqlx::SqliteConnection;
 
-use super::{chunks, groups::GroupStatement, uniqueness};
+use super::{
+    chunks,
+    claims::{self, Claim},
+    clock_now,
+    groups::GroupStatement,
+    ids_as_json, uniqueness,
+};
 use crate::{
-    job::{Inserted, JobId, NewJob},
+    job::{Inserted, JobId, KindName, LeaseId, NewJob},
     store::{
-        StoreError,
+        FirstClaim, FirstClaimed, StoreError,
         idempotency::{self, KeyRow},
         inline,
-        rows::{metadata_to_json, to_integer, to_milliseconds, to_seconds, to_size},
+        rows::{metadata_to_json, to_integer, to_json, to_milliseconds, to_seconds, to_size},
         sql,
+        suspects::Standing,
     },
 };
 
-/// Stores what its keys allow; the transaction is the caller's, and the only writer.
+/// Stores what its keys allow, and claims what of it is to be claimed; the transaction is the
+/// caller's, and the only writer.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     jobs: &[NewJob],
+    claim: Option<&FirstClaim>,
+) -> Result<FirstClaimed, StoreError> {
+    let claim = match claim {
+        Some(claim) if is_alive(connection, claim.lease).await? => Some(claim),
+        _ => None,
+    };
+    let mut rows = Rows { claim, stored: 0 };
+    let inserted = insert_keyed(connection, jobs, &mut rows).await?;
+    let mut claimed = Vec::new();
+    if let Some(claim) = claim {
+        let wanted: Vec<&NewJob> = claim.wanted(jobs, &inserted).collect();
+        let stored = inserted.iter().filter(|one| one.is_stored()).count();
+        let wanted = if rows.stored == stored as u64 {
+            wanted
+        } else {
+            // It was asked before, and its answer was lost.
+            claimed_again(connection, claim, wanted).await?
+        };
+        let (lease, now) = (claim.lease, claim.now);
+        claimed.extend(wanted.iter().filter_map(|job| job.claimed(lease, now)));
+    }
+    Ok(FirstClaimed { inserted, claimed })
+}
+
+/// Whether a lease has not ended.
+async fn is_alive(connection: &mut SqliteConnection, lease: LeaseId) -> Result<bool, StoreError> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM leases WHERE id = $1 AND ends_at > $2")
+            .bind(lease.as_uuid())
+            .bind(clock_now())
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.is_some())
+}
+
+/// Those of these jobs that are this claim's, though some of them had been stored before.
+async fn claimed_again<'a>(
+    connection: &mut SqliteConnection,
+    claim: &FirstClaim,
+    wanted: Vec<&'a NewJob>,
+) -> Result<Vec<&'a NewJob>, StoreError> {
+    let kinds: Vec<&KindName> = wanted.iter().map(|job| &job.kind).collect();
+    let claim = Claim {
+        lease: claim.lease,
+        number_of_ids: wanted.len(),
+        ids: ids_as_json(wanted.iter().map(|job| &job.id)),
+        kinds: to_json("kind", &kinds)?,
+        standing: Standing::Clear,
+        now: claim.now,
+    };
+    let rows = claims::claim(connection, &claim).await?;
+    let claimed: HashSet<JobId> = rows.iter().map(|row| JobId::from_uuid(row.id)).collect();
+    let is_claimed = |job: &&NewJob| claimed.contains(&job.id);
+    Ok(wanted.into_iter().filter(is_claimed).collect())
+}
+
+/// Stores what its keys allow.
+async fn insert_keyed(
+    connection: &mut SqliteConnection,
+    jobs: &[NewJob],
+    rows: &mut Rows<'_>,
 ) -> Result<Vec<Inserted>, StoreError> {
     let repeated = take_idempotency_keys(connection, jobs).await?;
     let mut outcomes = Vec::with_capacity(jobs.len());
@@ -28,24 +100,25 @@ pub(super) async fn insert(
         outcomes.push(match repeated.get(&job.id) {
             Some(outcome) => outcome.clone(),
             // At once: another of the group may ask for the same key.
-            None if job.unique.is_some() => insert_unique(connection, job).await?,
+            None if job.unique.is_some() => insert_unique(connection, job, rows).await?,
             None => {
                 plain.push(job);
                 Inserted::Stored { replaced: None }
             }
         });
     }
-    insert_rows(connection, &plain).await?;
+    rows.insert(connection, &plain).await?;
     Ok(outcomes)
 }
 
 async fn insert_unique(
     connection: &mut SqliteConnection,
     job: &NewJob,
+    rows: &mut Rows<'_>,
 ) -> Result<Inserted, StoreError> {
     let outcome = uniqueness::take(connection, job).await?;
     if outcome.is_stored() {
-        insert_rows(connection, &[job]).await?;
+        rows.insert(connection, &[job]).await?;
     } else if let Some(own) = &job.idempotency {
         sqlx::query(sql::GIVE_BACK_IDEMPOTENCY_KEY)
             .bind(job.id.as_uuid())
@@ -98,46 +171,64 @@ async fn take_idempotency_keys(
 
 static INSERT: LazyLock<GroupStatement> = LazyLock::new(|| {
     GroupStatement::new(
-        "INSERT INTO jobs (id, tenant, kind, queue, priority, state, max_attempts, created_at, \
-         run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
+        "INSERT INTO jobs (id, tenant, kind, queue, priority, state, attempt, lease, started_at, \
+         max_attempts, created_at, run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
          payload_type, payload_size, payload) SELECT * FROM (VALUES ",
-        19,
+        22,
         ") WHERE column1 IS NOT NULL ON CONFLICT (id) DO NOTHING",
     )
 });
 
-async fn insert_rows(
-    connection: &mut SqliteConnection,
-    jobs: &[&NewJob],
-) -> Result<(), StoreError> {
-    for (statement, piece) in INSERT.pieces(jobs) {
-        let mut query = sqlx::query(statement);
-        for job in piece {
-            query = query
-                .bind(job.id.as_uuid())
-                .bind(job.tenant.as_str())
-                .bind(job.kind.as_str())
-                .bind(job.queue.as_str())
-                .bind(job.priority.rank())
-                .bind(job.lifecycle().state.as_str())
-                .bind(to_integer(job.max_attempts))
-                .bind(job.created_at)
-                .bind(job.run_at)
-                .bind(job.queued_at())
-                .bind(job.start_by)
-                .bind(job.deadline_at)
-                .bind(job.timeout.map(to_milliseconds))
-                .bind(to_seconds(job.retain))
-                .bind(metadata_to_json(&job.metadata)?)
-                .bind(job.traceparent.as_deref())
-                .bind(job.payload_type.as_str())
-                .bind(to_size(job.payload.len()))
-                .bind(inline(&job.payload));
+/// Writes the rows of a group.
+struct Rows<'a> {
+    /// What of them is claimed as it is stored.
+    claim: Option<&'a FirstClaim>,
+    /// How many were not there before.
+    stored: u64,
+}
+
+impl Rows<'_> {
+    async fn insert(
+        &mut self,
+        connection: &mut SqliteConnection,
+        jobs: &[&NewJob],
+    ) -> Result<(), StoreError> {
+        for (statement, piece) in INSERT.pieces(jobs) {
+            let mut query = sqlx::query(statement);
+            for job in piece {
+                let claim = self.claim.filter(|claim| claim.ids.contains(&job.id));
+                let submitted = job.lifecycle();
+                let begun = claim.and_then(|_| submitted.claim().ok());
+                let lifecycle = begun.unwrap_or(submitted);
+                query = query
+                    .bind(job.id.as_uuid())
+                    .bind(job.tenant.as_str())
+                    .bind(job.kind.as_str())
+                    .bind(job.queue.as_str())
+                    .bind(job.priority.rank())
+                    .bind(lifecycle.state.as_str())
+                    .bind(to_integer(lifecycle.attempt))
+                    .bind(begun.and(claim).map(|claim| claim.lease.as_uuid()))
+                    .bind(begun.and(claim).map(|claim| claim.now))
+                    .bind(to_integer(job.max_attempts))
+                    .bind(job.created_at)
+                    .bind(job.run_at)
+                    .bind(job.queued_at())
+                    .bind(job.start_by)
+                    .bind(job.deadline_at)
+                    .bind(job.timeout.map(to_milliseconds))
+                    .bind(to_seconds(job.retain))
+                    .bind(metadata_to_json(&job.metadata)?)
+                    .bind(job.traceparent.as_deref())
+                    .bind(job.payload_type.as_str())
+                    .bind(to_size(job.payload.len()))
+                    .bind(inline(&job.payload));
+            }
+            self.stored += query.execute(&mut *connection).await?.rows_affected();
         }
-        query.execute(&mut *connection).await?;
+        for job in jobs {
+            chunks::write(connection, job.id, 0, &job.payload).await?;
+        }
+        Ok(())
     }
-    for job in jobs {
-        chunks::write(connection, job.id, 0, &job.payload).await?;
-    }
-    Ok(())
 }

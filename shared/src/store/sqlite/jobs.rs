@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{SqliteStore, clock_now, inserts};
+use super::{SqliteStore, clock_now, hot_writes::Insert, inserts};
 use crate::{
     job::{Inserted, JobId, NewJob, State, Tenant},
     queue::Hint,
-    store::{CancelOutcome, CancelledJobs, DeleteOutcome, JobStore, RetryOutcome, StoreError, sql},
+    store::{
+        CancelOutcome, CancelledJobs, DeleteOutcome, FirstClaim, FirstClaimed, JobStore,
+        RetryOutcome, StoreError, sql,
+    },
     timestamp::Timestamp,
 };
 
@@ -26,16 +29,34 @@ impl JobStore for SqliteStore {
     }
 
     async fn insert(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {
-        let jobs = &Arc::new(jobs);
-        self.within("insert", || self.hot_writes.insert(jobs.clone()))
-            .await
+        let insert = &Insert {
+            jobs: Arc::new(jobs),
+            claim: None,
+        };
+        let write = || self.hot_writes.insert(insert.clone());
+        Ok(self.within("insert", write).await?.inserted)
+    }
+
+    async fn insert_and_claim(
+        &self,
+        jobs: Vec<NewJob>,
+        claim: FirstClaim,
+    ) -> Result<FirstClaimed, StoreError> {
+        let insert = &Insert {
+            jobs: Arc::new(jobs),
+            claim: Some(Arc::new(claim)),
+        };
+        let write = || self.hot_writes.insert(insert.clone());
+        self.within("insert_and_claim", write).await
     }
 
     async fn insert_all_or_none(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {
         let jobs = &jobs;
         self.within("insert_all_or_none", || async move {
             let mut transaction = self.begin().await?;
-            let outcomes = inserts::insert(&mut transaction, jobs).await?;
+            let outcomes = inserts::insert(&mut transaction, jobs, None)
+                .await?
+                .inserted;
             if outcomes.iter().all(Inserted::is_stored) {
                 transaction.commit().await?;
             } else {

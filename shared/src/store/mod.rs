@@ -20,6 +20,7 @@ mod history;
 mod idempotency;
 mod lookups;
 mod moves;
+mod pool;
 pub mod postgres;
 mod reads;
 mod rows;
@@ -27,6 +28,7 @@ mod schema;
 mod sql;
 pub mod sqlite;
 mod suspects;
+mod transaction;
 mod uniqueness;
 
 use std::{ops::Range, time::Duration};
@@ -75,18 +77,6 @@ pub struct PoolUse {
     pub idle: u32,
     /// How many there may be.
     pub most: u32,
-}
-
-impl PoolUse {
-    fn of<DB: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<DB>) -> Self {
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-        Self {
-            pool: name,
-            used: pool.size().saturating_sub(idle),
-            idle,
-            most: pool.options().get_max_connections(),
-        }
-    }
 }
 
 /// What reads the same in every dialect, and the catalogue of queues and kinds.

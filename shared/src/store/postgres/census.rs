@@ -1,8 +1,9 @@
 //! The census in Postgres, which all processes share through a table.
 
 use async_trait::async_trait;
+use sqlx::Postgres;
 
-use super::{PostgresStore, transaction::Transaction};
+use super::PostgresStore;
 use crate::{
     job::Tenant,
     store::{
@@ -13,6 +14,7 @@ use crate::{
         },
         deadline,
         rows::all,
+        transaction::Transaction,
     },
     timestamp::Timestamp,
 };
@@ -78,7 +80,7 @@ impl CensusStore for PostgresStore {
     }
 }
 
-async fn count(transaction: &mut Transaction) -> Result<(), StoreError> {
+async fn count(transaction: &mut Transaction<Postgres>) -> Result<(), StoreError> {
     sqlx::query(PREPARE)
         .bind(LONGEST_COUNT.as_millis().to_string())
         .execute(&mut **transaction)

@@ -1,13 +1,17 @@
 //! Bodies too large for their job's row.
 
-use super::pool::Pool;
-use crate::store::ResultChunk;
+use sqlx::Postgres;
+
+use crate::store::{ResultChunk, pool::Pool};
 
 crate::store::chunks::define_chunks!(sqlx::Postgres);
 
 /// Writes a piece of a running attempt's result; false where the attempt is stale. One statement,
 /// so one round trip; the row is held so that the attempt cannot become stale meanwhile.
-pub(super) async fn write_result(pool: &Pool, chunk: &ResultChunk) -> Result<bool, StoreError> {
+pub(super) async fn write_result(
+    pool: &Pool<Postgres>,
+    chunk: &ResultChunk,
+) -> Result<bool, StoreError> {
     let written = sqlx::query(
         "WITH own AS (SELECT id FROM jobs WHERE id = $1 AND state = 'running' AND attempt = $2 \
          AND lease = $3 FOR SHARE), \

@@ -2,23 +2,28 @@
 
 use std::collections::HashMap;
 
-use sqlx::postgres::PgConnection;
+use sqlx::{Postgres, postgres::PgConnection};
 use uuid::Uuid;
 
-use super::{chunks, pool::Pool, transaction::Transaction, uniqueness};
+use super::{chunks, uniqueness};
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
         INLINE_LIMIT, StoreError,
         idempotency::{self, KeyRow},
         inline,
+        pool::Pool,
         rows::{metadata_to_json, to_integer, to_milliseconds, to_seconds, to_size},
         sql,
+        transaction::Transaction,
     },
 };
 
 /// Stores what can be stored: in one statement where nothing about the group asks for more.
-pub(super) async fn insert(pool: &Pool, jobs: &[NewJob]) -> Result<Vec<Inserted>, StoreError> {
+pub(super) async fn insert(
+    pool: &Pool<Postgres>,
+    jobs: &[NewJob],
+) -> Result<Vec<Inserted>, StoreError> {
     let is_plain = |job: &NewJob| {
         job.idempotency.is_none() && job.unique.is_none() && job.payload.len() <= INLINE_LIMIT
     };
@@ -29,7 +34,7 @@ pub(super) async fn insert(pool: &Pool, jobs: &[NewJob]) -> Result<Vec<Inserted>
         connection.settle();
         return Ok(vec![Inserted::Stored { replaced: None }; jobs.len()]);
     }
-    let mut transaction = Transaction::begin(pool).await?;
+    let mut transaction = Transaction::begin(pool, "BEGIN").await?;
     let outcomes = insert_keyed(&mut transaction, jobs).await?;
     transaction.commit().await?;
     Ok(outcomes)

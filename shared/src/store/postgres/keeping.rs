@@ -1,9 +1,10 @@
 //! What the keepers ask of Postgres.
 
 use async_trait::async_trait;
+use sqlx::Postgres;
 use uuid::Uuid;
 
-use super::{PostgresStore, deletion, moves, transaction::Transaction};
+use super::{PostgresStore, deletion, moves};
 use crate::{
     job::JobId,
     queue::Hint,
@@ -12,6 +13,7 @@ use crate::{
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::all,
         sql,
+        transaction::Transaction,
     },
     timestamp::Timestamp,
 };
@@ -148,7 +150,7 @@ impl KeeperStore for PostgresStore {
 
 /// Decides and writes the moves of rows that the transaction has locked, and commits.
 async fn write(
-    mut transaction: Transaction,
+    mut transaction: Transaction<Postgres>,
     rows: Vec<LockedRow>,
     decide: impl Fn(&Locked) -> Option<Moved> + Send,
 ) -> Result<Vec<Moved>, StoreError> {

@@ -13,20 +13,17 @@ mod keeping;
 mod lookups;
 mod migrating;
 mod moves;
-mod pool;
 mod reads;
 mod runs;
-mod transaction;
 mod uniqueness;
 
 use std::{future::Future, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
-use sqlx::{ConnectOptions, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Postgres, migrate::Migrator, postgres::PgConnectOptions};
 
 pub use self::facts::PostgresFacts;
-use self::{pool::Pool, transaction::Transaction};
-use super::{PoolUse, StoreError, lookups::Lookups};
+use super::{PoolUse, StoreError, lookups::Lookups, pool::Pool, transaction::Transaction};
 
 /// The schema, step by step.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -56,9 +53,9 @@ pub struct PostgresSettings {
 /// The store in Postgres.
 pub struct PostgresStore {
     /// Half of the connections: for lists, counts, results, and whatever else may take its time.
-    reader: Pool,
+    reader: Pool<Postgres>,
     /// The other half: for moves, and for looks at jobs by their ids. Each is planned once.
-    writer: Pool,
+    writer: Pool<Postgres>,
     deadline: Duration,
     lookups: Lookups,
 }
@@ -104,8 +101,8 @@ impl PostgresStore {
         })
     }
 
-    async fn begin(&self) -> Result<Transaction, StoreError> {
-        Transaction::begin(&self.writer).await
+    async fn begin(&self) -> Result<Transaction<Postgres>, StoreError> {
+        Transaction::begin(&self.writer, "BEGIN").await
     }
 
     /// See [`asking::within`].

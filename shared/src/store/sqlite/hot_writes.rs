@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Sqlite, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{claims, claims::Claim, finishes, inserts};
+use super::{begin, claims, claims::Claim, finishes, inserts};
 use crate::{
     job::NewJob,
     panics,
-    store::{Finish, FinishOutcome, FirstClaim, FirstClaimed, StoreError, rows::ClaimedRow},
+    store::{
+        Finish, FinishOutcome, FirstClaim, FirstClaimed, StoreError, pool::Pool, rows::ClaimedRow,
+    },
 };
 
 /// How many writes may wait: there are as many as groups that are written at once.
@@ -49,7 +51,7 @@ enum Written {
 
 impl HotWrites {
     /// Starts writing, until this is dropped. There must be a runtime.
-    pub(super) fn start(writer: SqlitePool) -> Self {
+    pub(super) fn start(writer: Pool<Sqlite>) -> Self {
         let (sender, mut receiver) = mpsc::channel(MOST_WAITING);
         tokio::spawn(async move {
             let mut writes = Vec::with_capacity(MOST_TOGETHER);
@@ -89,7 +91,7 @@ impl HotWrites {
 
 /// Makes all of these writes in one commit. Where one of them is refused for what it is, each is
 /// made alone: it takes no other with it.
-async fn write(writer: &SqlitePool, writes: Vec<Write>) {
+async fn write(writer: &Pool<Sqlite>, writes: Vec<Write>) {
     let outcome = commit_or_fail(writer, &writes).await;
     match &outcome {
         Err(error) if writes.len() > 1 && !error.is_unavailable() => {
@@ -120,12 +122,15 @@ fn tell(writes: Vec<Write>, outcome: Result<Vec<Written>, StoreError>) {
 }
 
 /// Without this a panic would end the task, and every later write would wait for nobody.
-async fn commit_or_fail(writer: &SqlitePool, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+async fn commit_or_fail(
+    writer: &Pool<Sqlite>,
+    writes: &[Write],
+) -> Result<Vec<Written>, StoreError> {
     panics::caught(commit(writer, writes)).await
 }
 
-async fn commit(writer: &SqlitePool, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+async fn commit(writer: &Pool<Sqlite>, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+    let mut transaction = begin(writer).await?;
     let mut written = Vec::with_capacity(writes.len());
     for write in writes {
         written.push(write.make(&mut transaction).await?);

@@ -1,7 +1,7 @@
 //! What the keepers ask of SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, Transaction};
+use sqlx::Sqlite;
 use uuid::Uuid;
 
 use super::{SqliteStore, clock_now, deletion, moves, uuids_as_json};
@@ -13,6 +13,7 @@ use crate::{
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::all,
         sql,
+        transaction::Transaction,
     },
     timestamp::Timestamp,
 };
@@ -150,7 +151,7 @@ impl KeeperStore for SqliteStore {
 
 /// Decides and writes the moves of the rows that the transaction has read, and commits.
 async fn write(
-    mut transaction: Transaction<'static, Sqlite>,
+    mut transaction: Transaction<Sqlite>,
     rows: Vec<LockedRow>,
     decide: impl Fn(&Locked) -> Option<Moved> + Send,
 ) -> Result<Vec<Moved>, StoreError> {

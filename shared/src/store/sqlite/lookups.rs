@@ -2,13 +2,14 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use sqlx::SqlitePool;
+use sqlx::Sqlite;
 use uuid::Uuid;
 
 use super::groups::GroupStatement;
 use crate::store::{
     StoreError, deadline,
     lookups::Lookups,
+    pool::Pool,
     rows::{JobRow, job_columns},
 };
 
@@ -18,14 +19,14 @@ static FIND: LazyLock<GroupStatement> = LazyLock::new(|| {
 });
 
 /// Reads jobs for all who ask at the same time; there must be a runtime.
-pub(super) fn start(reader: SqlitePool, deadline: Duration) -> Lookups {
+pub(super) fn start(reader: Pool<Sqlite>, deadline: Duration) -> Lookups {
     Lookups::start(deadline, move |ids| {
         let reader = reader.clone();
         async move { deadline::within(deadline, "get", find(&reader, &ids)).await }
     })
 }
 
-async fn find(reader: &SqlitePool, ids: &[Uuid]) -> Result<Vec<JobRow>, StoreError> {
+async fn find(reader: &Pool<Sqlite>, ids: &[Uuid]) -> Result<Vec<JobRow>, StoreError> {
     let mut rows = Vec::with_capacity(ids.len());
     for (statement, piece) in FIND.pieces(ids) {
         let mut query = sqlx::query_as(statement);

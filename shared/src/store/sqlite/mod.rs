@@ -26,15 +26,17 @@ mod uniqueness;
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Sqlite, SqlitePool, Transaction,
+    ConnectOptions, Sqlite,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use uuid::Uuid;
 
 pub use self::facts::{SqliteFacts, can_keep_a_log, facts};
 use self::hot_writes::HotWrites;
-use super::{PoolUse, StoreError, deadline, lookups::Lookups, schema};
+use super::{
+    PoolUse, StoreError, deadline, lookups::Lookups, pool::Pool, schema, transaction::Transaction,
+};
 use crate::{
     clock::{Clock, SystemClock},
     job::JobId,
@@ -67,8 +69,8 @@ pub struct SqliteSettings {
 
 /// The store in an SQLite file.
 pub struct SqliteStore {
-    reader: SqlitePool,
-    writer: SqlitePool,
+    reader: Pool<Sqlite>,
+    writer: Pool<Sqlite>,
     hot_writes: HotWrites,
     lookups: Lookups,
     deadline: Duration,
@@ -77,10 +79,7 @@ pub struct SqliteStore {
 
 impl super::Store for SqliteStore {
     fn connections(&self) -> Vec<PoolUse> {
-        vec![
-            PoolUse::of("reader", &self.reader),
-            PoolUse::of("writer", &self.writer),
-        ]
+        vec![self.reader.usage(), self.writer.usage()]
     }
 }
 
@@ -103,26 +102,18 @@ impl SqliteStore {
             .clone()
             .pragma("cache_size", WRITER_CACHE)
             .pragma("wal_autocheckpoint", PAGES_A_CHECKPOINT);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(settings.deadline)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(writer_options)
-            .await?;
+        let writer: Pool<Sqlite> = Pool::new("writer", writer_options, 1, settings.deadline);
+        let mut connection = writer.lend().await?;
         schema::tolerant(&MIGRATIONS)
-            .run(&writer)
+            .run(&mut *connection)
             .await
             .map_err(schema::failed)?;
+        connection.settle();
         let applied = sqlx::query_as(schema::APPLIED).fetch_all(&writer).await;
         schema::check(&MIGRATIONS, applied)?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(settings.readers)
-            .acquire_timeout(settings.deadline)
-            .test_before_acquire(false)
-            // A cache for each of them, in KiB: the system caches the file for all.
-            .connect_lazy_with(options.read_only(true).pragma("cache_size", "-512"));
+        // A cache for each of them, in KiB: the system caches the file for all.
+        let options = options.read_only(true).pragma("cache_size", "-512");
+        let reader = Pool::new("reader", options, settings.readers, settings.deadline);
         Ok(Self {
             lookups: lookups::start(reader.clone(), settings.deadline),
             reader,
@@ -147,9 +138,14 @@ impl SqliteStore {
 
     /// A transaction that is the writer from its beginning: one that turned from reader to writer
     /// half way could be refused.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    async fn begin(&self) -> Result<Transaction<Sqlite>, StoreError> {
+        begin(&self.writer).await
     }
+}
+
+/// See [`SqliteStore::begin`].
+async fn begin(writer: &Pool<Sqlite>) -> Result<Transaction<Sqlite>, StoreError> {
+    Transaction::begin(writer, "BEGIN IMMEDIATE").await
 }
 
 /// The time by the only clock there is.

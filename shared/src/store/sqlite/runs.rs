@@ -166,7 +166,7 @@ impl RunStore for SqliteStore {
                 .execute(&mut *transaction)
                 .await?;
             }
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         })
         .await
     }
@@ -188,7 +188,7 @@ impl RunStore for SqliteStore {
                 .execute(&mut *transaction)
                 .await?;
             }
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         })
         .await
     }

@@ -2,10 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Executor, postgres::PgConnection};
+use sqlx::{Database, Executor};
 
-use super::pool::{Lent, Pool};
-use crate::store::StoreError;
+use super::{
+    StoreError,
+    pool::{Lent, Pool},
+};
 
 /// A transaction. Its connection is closed, not used again, unless it has come to its end.
 ///
@@ -13,12 +15,19 @@ use crate::store::StoreError;
 /// while its BEGIN is under way, the connection goes back inside a transaction of which nobody
 /// knows. What is asked next over it seems to be done and is not committed, and `now()` stands
 /// still, so that a lease which has ended looks alive.
-pub(super) struct Transaction(Lent);
+pub(super) struct Transaction<DB: Database>(Lent<DB>);
 
-impl Transaction {
-    pub(super) async fn begin(pool: &Pool) -> Result<Self, StoreError> {
+impl<DB: Database> Transaction<DB>
+where
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    /// Begins one, by this statement.
+    pub(super) async fn begin(
+        pool: &Pool<DB>,
+        statement: &'static str,
+    ) -> Result<Self, StoreError> {
         let mut transaction = Self(pool.lend().await?);
-        transaction.execute("BEGIN").await?;
+        transaction.execute(statement).await?;
         Ok(transaction)
     }
 
@@ -37,16 +46,16 @@ impl Transaction {
     }
 }
 
-impl Deref for Transaction {
-    type Target = PgConnection;
+impl<DB: Database> Deref for Transaction<DB> {
+    type Target = DB::Connection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &DB::Connection {
         &self.0
     }
 }
 
-impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+impl<DB: Database> DerefMut for Transaction<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
         &mut self.0
     }
 }
@@ -56,6 +65,7 @@ mod tests {
     use std::time::Duration;
 
     use futures::poll;
+    use sqlx::Postgres;
     use tokio::time::sleep;
 
     use super::*;
@@ -64,12 +74,12 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     /// Of so many connections to the server that the tests are given.
-    fn pool_of(connections: u32) -> Pool {
+    fn pool_of(connections: u32) -> Pool<Postgres> {
         let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names a Postgres");
         Pool::new("test", url.parse().unwrap(), connections, SOON)
     }
 
-    async fn now(pool: &Pool) -> String {
+    async fn now(pool: &Pool<Postgres>) -> String {
         let now = sqlx::query_scalar("SELECT now()::text");
         now.fetch_one(pool).await.unwrap()
     }
@@ -81,7 +91,7 @@ mod tests {
         for looks in 1..20 {
             // Until the connection is back: then the first look already sends the BEGIN.
             sleep(A_MOMENT).await;
-            let mut begin = Box::pin(Transaction::begin(&pool));
+            let mut begin = Box::pin(Transaction::begin(&pool, "BEGIN"));
             for look in 1..=looks {
                 if poll!(&mut begin).is_ready() {
                     has_begun = true;
@@ -109,17 +119,17 @@ mod tests {
         };
         let create = || sqlx::AssertSqlSafe(create.clone());
 
-        let mut dropped = Transaction::begin(&pool).await.unwrap();
+        let mut dropped = Transaction::begin(&pool, "BEGIN").await.unwrap();
         dropped.execute(create()).await.unwrap();
         drop(dropped);
         assert!(!exists().await);
 
-        let mut rolled_back = Transaction::begin(&pool).await.unwrap();
+        let mut rolled_back = Transaction::begin(&pool, "BEGIN").await.unwrap();
         rolled_back.execute(create()).await.unwrap();
         rolled_back.rollback().await.unwrap();
         assert!(!exists().await);
 
-        let mut committed = Transaction::begin(&pool).await.unwrap();
+        let mut committed = Transaction::begin(&pool, "BEGIN").await.unwrap();
         committed.execute(create()).await.unwrap();
         committed.commit().await.unwrap();
         assert!(exists().await);

@@ -1,7 +1,7 @@
-//! The connections to Postgres, each lent to one question at a time.
+//! The connections to a database, each lent to one question at a time.
 
 use std::{
-    io,
+    fmt, io,
     ops::{Deref, DerefMut},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -16,13 +16,10 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
-use sqlx::{
-    ConnectOptions, Connection, Describe, Either, Execute, Executor, Postgres, SqlStr,
-    postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
-};
+use sqlx::{ConnectOptions, Connection, Database, Describe, Either, Execute, Executor, SqlStr};
 use tokio::time::sleep;
 
-use crate::store::PoolUse;
+use super::PoolUse;
 
 /// After this long a connection makes place for a new one: a server's process grows with what it
 /// has done, and the name may lead to another server by then.
@@ -40,22 +37,38 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// that it borrows for it.
 ///
 /// sqlx's own pool asks every connection that comes back whether it is alive: a second round trip
-/// for each statement, and one without a deadline, so that a connection whose other end goes without
-/// a word in that moment is never replaced. Here a connection comes back at once where what was
+/// (or a second hop to SQLite's thread) for each statement, and one without a deadline, so that a
+/// connection whose other end goes without a word in that moment is never replaced. Here a connection comes back at once where what was
 /// asked over it has come to its end, and is closed where it has not; and whether one is alive is
 /// asked, within a deadline, where there is reason to doubt it.
-#[derive(Clone, Debug)]
-pub(super) struct Pool {
+pub(super) struct Pool<DB: Database> {
     name: &'static str,
-    connections: managed::Pool<Connector>,
+    connections: managed::Pool<Connector<DB>>,
 }
 
-impl Pool {
+type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
+
+impl<DB: Database> Clone for Pool<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name,
+            connections: self.connections.clone(),
+        }
+    }
+}
+
+impl<DB: Database> fmt::Debug for Pool<DB> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.usage().fmt(formatter)
+    }
+}
+
+impl<DB: Database> Pool<DB> {
     /// A pool of at most so many connections, made when they are needed; there must be a runtime
     /// then. Nothing waits for one for longer than `deadline`.
     pub(super) fn new(
         name: &'static str,
-        options: PgConnectOptions,
+        options: Options<DB>,
         most: u32,
         deadline: Duration,
     ) -> Self {
@@ -71,7 +84,7 @@ impl Pool {
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(deadline))
-            .create_timeout(Some(deadline / 2))
+            .create_timeout(Some(deadline))
             .recycle_timeout(Some(deadline / 4))
             .build()
             .expect("a pool with a runtime");
@@ -79,7 +92,7 @@ impl Pool {
     }
 
     /// How its connections are made.
-    pub(super) fn options(&self) -> &PgConnectOptions {
+    pub(super) fn options(&self) -> &Options<DB> {
         &self.connections.manager().options
     }
 
@@ -99,7 +112,7 @@ impl Pool {
     ///
     /// # Errors
     /// Where all are lent for too long, or none can be made.
-    pub(super) async fn lend(&self) -> Result<Lent, sqlx::Error> {
+    pub(super) async fn lend(&self) -> Result<Lent<DB>, sqlx::Error> {
         match self.connections.get().await {
             Ok(connection) => Ok(Lent {
                 connection: Some(connection),
@@ -118,14 +131,13 @@ impl Pool {
 
 /// A connection on loan. It is closed when it is dropped, whatever transaction or answer is still
 /// under way over it, unless it has been [settled](Self::settle).
-#[derive(Debug)]
-pub(super) struct Lent {
+pub(super) struct Lent<DB: Database> {
     /// There until it is dropped.
-    connection: Option<Object<Connector>>,
+    connection: Option<Object<Connector<DB>>>,
     is_settled: bool,
 }
 
-impl Lent {
+impl<DB: Database> Lent<DB> {
     /// Gives it back: what was asked over it has come to its end.
     pub(super) fn settle(mut self) {
         self.is_settled = true;
@@ -133,22 +145,22 @@ impl Lent {
 }
 
 #[expect(clippy::expect_used, reason = "it is there until it is dropped")]
-impl Deref for Lent {
-    type Target = PgConnection;
+impl<DB: Database> Deref for Lent<DB> {
+    type Target = DB::Connection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &DB::Connection {
         self.connection.as_ref().expect("a connection on loan")
     }
 }
 
 #[expect(clippy::expect_used, reason = "it is there until it is dropped")]
-impl DerefMut for Lent {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+impl<DB: Database> DerefMut for Lent<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
         self.connection.as_mut().expect("a connection on loan")
     }
 }
 
-impl Drop for Lent {
+impl<DB: Database> Drop for Lent<DB> {
     fn drop(&mut self) {
         if !self.is_settled
             && let Some(connection) = self.connection.take()
@@ -162,9 +174,8 @@ impl Drop for Lent {
 }
 
 /// Makes connections, and says which are fit to be lent again.
-#[derive(Debug)]
-struct Connector {
-    options: PgConnectOptions,
+struct Connector<DB: Database> {
+    options: Options<DB>,
     /// For how long it tries to reach a server that refuses connections or is only just starting.
     patience: Duration,
     /// When a connection was last closed in the middle. What has ended it may have ended those that
@@ -172,7 +183,7 @@ struct Connector {
     doubted_at: Mutex<Option<Instant>>,
 }
 
-impl Connector {
+impl<DB: Database> Connector<DB> {
     fn doubt(&self) {
         let mut doubted_at = self
             .doubted_at
@@ -192,11 +203,11 @@ impl Connector {
     }
 }
 
-impl Manager for Connector {
-    type Type = PgConnection;
+impl<DB: Database> Manager for Connector<DB> {
+    type Type = DB::Connection;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+    async fn create(&self) -> Result<DB::Connection, sqlx::Error> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -212,7 +223,7 @@ impl Manager for Connector {
 
     async fn recycle(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut DB::Connection,
         metrics: &Metrics,
     ) -> RecycleResult<sqlx::Error> {
         if metrics.age() > LONGEST_LIFE {
@@ -234,16 +245,19 @@ fn is_starting(error: &sqlx::Error) -> bool {
     }
 }
 
-impl<'p> Executor<'p> for &'p Pool {
-    type Database = Postgres;
+impl<'p, DB: Database> Executor<'p> for &'p Pool<DB>
+where
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    type Database = DB;
 
     fn fetch_many<'e, 'q: 'e, E>(
         self,
         query: E,
-    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, sqlx::Error>>
     where
         'p: 'e,
-        E: 'q + Execute<'q, Postgres>,
+        E: 'q + Execute<'q, DB>,
     {
         let answer = async move {
             let mut connection = self.lend().await?;
@@ -258,10 +272,10 @@ impl<'p> Executor<'p> for &'p Pool {
     fn fetch_optional<'e, 'q: 'e, E>(
         self,
         query: E,
-    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    ) -> BoxFuture<'e, Result<Option<DB::Row>, sqlx::Error>>
     where
         'p: 'e,
-        E: 'q + Execute<'q, Postgres>,
+        E: 'q + Execute<'q, DB>,
     {
         Box::pin(async move {
             let mut connection = self.lend().await?;
@@ -274,8 +288,8 @@ impl<'p> Executor<'p> for &'p Pool {
     fn prepare_with<'e>(
         self,
         sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+        parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, sqlx::Error>>
     where
         'p: 'e,
     {
@@ -287,7 +301,7 @@ impl<'p> Executor<'p> for &'p Pool {
         })
     }
 
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, sqlx::Error>>
     where
         'p: 'e,
     {
@@ -303,6 +317,7 @@ impl<'p> Executor<'p> for &'p Pool {
 #[cfg(test)]
 mod tests {
     use futures::future::join_all;
+    use sqlx::{Postgres, postgres::PgConnectOptions};
     use tokio::task::yield_now;
 
     use crate::test_proxy::TestProxy;
@@ -318,7 +333,7 @@ mod tests {
     }
 
     /// Each of them within a deadline, as every question is.
-    async fn ask_all(pool: &Pool) -> bool {
+    async fn ask_all(pool: &Pool<Postgres>) -> bool {
         let asked = (0..MOST).map(|_| {
             let answer = sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(pool);
             tokio::time::timeout(Duration::from_millis(300), answer)
@@ -327,7 +342,7 @@ mod tests {
         answers.iter().all(|answer| matches!(answer, Ok(Ok(1))))
     }
 
-    async fn until_all_are_answered(pool: &Pool) {
+    async fn until_all_are_answered(pool: &Pool<Postgres>) {
         let begun = Instant::now();
         while !ask_all(pool).await {
             assert!(begun.elapsed() < SOON, "{:?}", pool.usage());
@@ -339,7 +354,7 @@ mod tests {
         let server = options();
         let proxy = TestProxy::to(&format!("{}:{}", server.get_host(), server.get_port())).await;
         let behind = server.host("127.0.0.1").port(proxy.port());
-        let pool = Pool::new("test", behind, MOST, Duration::from_millis(300));
+        let pool = Pool::<Postgres>::new("test", behind, MOST, Duration::from_millis(300));
         // At every moment of a question, and after it.
         for looks in 0..40 {
             until_all_are_answered(&pool).await;
@@ -357,7 +372,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_given_up_is_closed_and_the_rest_is_used_again() {
-        let pool = Pool::new("test", options(), 1, SOON);
+        let pool = Pool::<Postgres>::new("test", options(), 1, SOON);
         let process = || sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(&pool);
         let first = process().await.unwrap();
         assert_eq!(process().await.unwrap(), first);
@@ -379,7 +394,7 @@ mod tests {
         let port = nobody.local_addr().unwrap().port();
         drop(nobody);
         let options = options().host("127.0.0.1").port(port);
-        let pool = Pool::new("test", options, 1, Duration::from_millis(500));
+        let pool = Pool::<Postgres>::new("test", options, 1, Duration::from_millis(500));
         let begun = Instant::now();
         let error = pool.execute("SELECT 1").await.unwrap_err();
         assert!(error.to_string().contains("refused"), "{error}");

@@ -80,7 +80,7 @@ pub struct Backend {
     pub signals: Arc<dyn Signals>,
     /// The database's clock.
     pub clock: SynchronisedClock,
-    /// Where the API and the worker of one process meet; none where the queue is shared.
+    /// Where the API and the worker of one process meet; none where others share the jobs.
     pub hand_off: Option<HandOff>,
 }
 
@@ -112,11 +112,17 @@ impl Backend {
         let store = open_store(settings).await?;
         let clock = follow_clock_of(&store).await?;
         watch_connections_of(&store);
+        let mut hand_off = None;
         let (queue, signals): (Arc<dyn Queue>, Arc<dyn Signals>) = match &settings.redis_url {
-            None => (
-                Arc::new(InProcessQueue::default()),
-                Arc::new(InProcessSignals::default()),
-            ),
+            None => {
+                // With Postgres a commit that was given up can still be made after the worker asks.
+                let is_alone = matches!(Database::of(settings), Database::Sqlite(_));
+                hand_off = is_alone.then(HandOff::default);
+                (
+                    Arc::new(InProcessQueue::default()),
+                    Arc::new(InProcessSignals::default()),
+                )
+            }
             Some(url) => {
                 let url = url.expose_secret();
                 (
@@ -135,7 +141,7 @@ impl Backend {
             queue,
             signals,
             clock,
-            hand_off: settings.redis_url.is_none().then(HandOff::default),
+            hand_off,
         })
     }
 

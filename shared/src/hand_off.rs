@@ -43,8 +43,10 @@ pub struct Offer {
     pub kinds: HashSet<KindName>,
     /// How many jobs it has room for.
     pub most: usize,
+    /// Fires when the lease can no longer be relied on.
+    pub lease_lost: CancellationToken,
     /// Fires when it takes no more.
-    pub closed: CancellationToken,
+    pub draining: CancellationToken,
 }
 
 /// An offer that was taken, as the worker sees it.
@@ -147,7 +149,7 @@ impl Offer {
     /// Those of the jobs that could be claimed now, the most urgent first, as many as there is room
     /// for.
     fn fitting<'a>(&self, jobs: &'a [NewJob], now: Timestamp) -> Vec<&'a NewJob> {
-        if self.closed.is_cancelled() {
+        if self.lease_lost.is_cancelled() || self.draining.is_cancelled() {
             return Vec::new();
         }
         let is_before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
@@ -187,7 +189,8 @@ mod tests {
             queues: ["default".parse().unwrap()].into(),
             kinds: ["test".parse().unwrap()].into(),
             most,
-            closed: CancellationToken::new(),
+            lease_lost: CancellationToken::new(),
+            draining: CancellationToken::new(),
         }
     }
 
@@ -261,10 +264,16 @@ mod tests {
         assert!(take(&hand_off, &jobs).is_none(), "it was dropped");
         assert!(hand_off.offer(offer(1)).withdraw().is_none());
         assert!(take(&hand_off, &jobs).is_none(), "it was withdrawn");
-        let closed = offer(1);
-        closed.closed.cancel();
-        let _offered = hand_off.offer(closed);
-        assert!(take(&hand_off, &jobs).is_none(), "it was closed");
+        let draining = offer(1);
+        draining.draining.cancel();
+        let offered = hand_off.offer(draining);
+        assert!(take(&hand_off, &jobs).is_none(), "it takes no more");
+        drop(offered);
+        let lost = offer(1);
+        lost.lease_lost.cancel();
+        let offered = hand_off.offer(lost);
+        assert!(take(&hand_off, &jobs).is_none(), "its lease is lost");
+        drop(offered);
 
         let offered = hand_off.offer(offer(1));
         let handed = take(&hand_off, &jobs).unwrap();

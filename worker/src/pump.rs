@@ -120,7 +120,9 @@ impl Pump {
                 let (claimer, claimed) = (self.claimer.clone(), self.claimed.clone());
                 tokio::spawn(async move {
                     claimer.give_back(&left, End::Front).await;
-                    claimer.claim(Sort::Ordinary, ids, slots, &claimed).await;
+                    if !ids.is_empty() {
+                        claimer.claim(Sort::Ordinary, ids, slots, &claimed).await;
+                    }
                     drop(held);
                 });
             }
@@ -144,6 +146,7 @@ impl Pump {
             // Never cancelled: hints that were taken meanwhile would be lost.
             return (pop.await, None);
         };
+        // The queue of this process can be: it takes none before it gives them.
         let mut offered = hand_off.offer(self.offer(&lease, most));
         tokio::select! {
             biased;
@@ -162,7 +165,8 @@ impl Pump {
             queues: self.lanes.queues().into_iter().collect(),
             kinds: self.claimer.kinds.iter().cloned().collect(),
             most,
-            closed: self.draining.clone(),
+            lease_lost: lease.lost.clone(),
+            draining: self.draining.clone(),
         }
     }
 

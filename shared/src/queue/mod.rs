@@ -64,7 +64,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Takes up to `limit` hints from the first of `lanes` that has any, waiting up to `wait` for
     /// one to come. Empty where none came: with no lane or a limit of zero that is after `wait`.
     /// Not to be cancelled: a hint that had been taken would be lost (and only found again after
-    /// the grace).
+    /// the grace). The queue of one process can be.
     async fn pop(
         &self,
         lanes: &[Lane],

@@ -21,10 +21,6 @@ use tokio::time::sleep;
 
 use super::PoolUse;
 
-/// After this long a connection makes place for a new one: a server's process grows with what it
-/// has done, and the name may lead to another server by then.
-const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
-
 /// After this long without use a connection is asked whether it is alive: a firewall on the way may
 /// have forgotten it.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -38,12 +34,25 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 ///
 /// sqlx's own pool asks every connection that comes back whether it is alive: a second round trip
 /// (or a second hop to SQLite's thread) for each statement, and one without a deadline, so that a
-/// connection whose other end goes without a word in that moment is never replaced. Here a connection comes back at once where what was
-/// asked over it has come to its end, and is closed where it has not; and whether one is alive is
-/// asked, within a deadline, where there is reason to doubt it.
+/// connection whose other end goes without a word in that moment is never replaced. Here a
+/// connection comes back at once where what was asked over it has come to its end, and is closed
+/// where it has not; and whether one is alive is asked, within a deadline, where there is reason to
+/// doubt it.
 pub(super) struct Pool<DB: Database> {
     name: &'static str,
     connections: managed::Pool<Connector<DB>>,
+}
+
+/// The limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How many connections there are at most.
+    pub(super) most: u32,
+    /// How long anybody waits for one.
+    pub(super) deadline: Duration,
+    /// After this long one that is to be lent makes place for a new one: a server's process grows
+    /// with what it has done, and the name may lead to another server by then.
+    pub(super) longest_life: Option<Duration>,
 }
 
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
@@ -64,16 +73,16 @@ impl<DB: Database> fmt::Debug for Pool<DB> {
 }
 
 impl<DB: Database> Pool<DB> {
-    /// A pool of at most so many connections, made when they are needed; there must be a runtime
-    /// then. Nothing waits for one for longer than `deadline`.
-    pub(super) fn new(
-        name: &'static str,
-        options: Options<DB>,
-        most: u32,
-        deadline: Duration,
-    ) -> Self {
+    /// A pool whose connections are made when they are needed; there must be a runtime then.
+    pub(super) fn new(name: &'static str, options: Options<DB>, limits: Limits) -> Self {
+        let Limits {
+            most,
+            deadline,
+            longest_life,
+        } = limits;
         let connector = Connector {
             options,
+            longest_life,
             patience: deadline / 3,
             doubted_at: Mutex::default(),
         };
@@ -142,6 +151,23 @@ impl<DB: Database> Lent<DB> {
     pub(super) fn settle(mut self) {
         self.is_settled = true;
     }
+
+    /// Passes the answer to a lone statement on, and gives the connection back where that is its
+    /// end: a refusal is, unless the server ends the connection with it.
+    fn settle_with<T>(self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        let has_ended = match &answer {
+            Ok(_) => true,
+            // By SQLSTATE: 08 is about the connection, 57P about a server that shuts down.
+            Err(sqlx::Error::Database(refusal)) => !refusal
+                .code()
+                .is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+            Err(_) => false,
+        };
+        if has_ended {
+            self.settle();
+        }
+        answer
+    }
 }
 
 #[expect(clippy::expect_used, reason = "it is there until it is dropped")]
@@ -176,6 +202,7 @@ impl<DB: Database> Drop for Lent<DB> {
 /// Makes connections, and says which are fit to be lent again.
 struct Connector<DB: Database> {
     options: Options<DB>,
+    longest_life: Option<Duration>,
     /// For how long it tries to reach a server that refuses connections or is only just starting.
     patience: Duration,
     /// When a connection was last closed in the middle. What has ended it may have ended those that
@@ -226,7 +253,10 @@ impl<DB: Database> Manager for Connector<DB> {
         connection: &mut DB::Connection,
         metrics: &Metrics,
     ) -> RecycleResult<sqlx::Error> {
-        if metrics.age() > LONGEST_LIFE {
+        if self
+            .longest_life
+            .is_some_and(|longest| metrics.age() > longest)
+        {
             return Err(managed::RecycleError::message("it is old"));
         }
         if self.doubts(metrics.recycled.unwrap_or(metrics.created)) {
@@ -262,8 +292,8 @@ where
         let answer = async move {
             let mut connection = self.lend().await?;
             // All of it, so that the connection is free before anybody looks at the first row.
-            let answer: Vec<_> = connection.fetch_many(query).try_collect().await?;
-            connection.settle();
+            let answer = connection.fetch_many(query).try_collect::<Vec<_>>().await;
+            let answer = connection.settle_with(answer)?;
             Ok::<_, sqlx::Error>(stream::iter(answer.into_iter().map(Ok)))
         };
         stream::once(answer).try_flatten().boxed()
@@ -279,9 +309,8 @@ where
     {
         Box::pin(async move {
             let mut connection = self.lend().await?;
-            let row = connection.fetch_optional(query).await?;
-            connection.settle();
-            Ok(row)
+            let answer = connection.fetch_optional(query).await;
+            connection.settle_with(answer)
         })
     }
 
@@ -295,9 +324,8 @@ where
     {
         Box::pin(async move {
             let mut connection = self.lend().await?;
-            let statement = connection.prepare_with(sql, parameters).await?;
-            connection.settle();
-            Ok(statement)
+            let answer = connection.prepare_with(sql, parameters).await;
+            connection.settle_with(answer)
         })
     }
 
@@ -307,97 +335,11 @@ where
     {
         Box::pin(async move {
             let mut connection = self.lend().await?;
-            let description = connection.describe(sql).await?;
-            connection.settle();
-            Ok(description)
+            let answer = connection.describe(sql).await;
+            connection.settle_with(answer)
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::future::join_all;
-    use sqlx::{Postgres, postgres::PgConnectOptions};
-    use tokio::task::yield_now;
-
-    use crate::test_proxy::TestProxy;
-
-    use super::*;
-
-    const MOST: u32 = 3;
-    const SOON: Duration = Duration::from_secs(20);
-
-    fn options() -> PgConnectOptions {
-        let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names a Postgres");
-        url.parse().unwrap()
-    }
-
-    /// Each of them within a deadline, as every question is.
-    async fn ask_all(pool: &Pool<Postgres>) -> bool {
-        let asked = (0..MOST).map(|_| {
-            let answer = sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(pool);
-            tokio::time::timeout(Duration::from_millis(300), answer)
-        });
-        let answers = join_all(asked).await;
-        answers.iter().all(|answer| matches!(answer, Ok(Ok(1))))
-    }
-
-    async fn until_all_are_answered(pool: &Pool<Postgres>) {
-        let begun = Instant::now();
-        while !ask_all(pool).await {
-            assert!(begun.elapsed() < SOON, "{:?}", pool.usage());
-        }
-    }
-
-    #[tokio::test]
-    async fn connections_that_carry_nothing_any_more_are_replaced() {
-        let server = options();
-        let proxy = TestProxy::to(&format!("{}:{}", server.get_host(), server.get_port())).await;
-        let behind = server.host("127.0.0.1").port(proxy.port());
-        let pool = Pool::<Postgres>::new("test", behind, MOST, Duration::from_millis(300));
-        // At every moment of a question, and after it.
-        for looks in 0..40 {
-            until_all_are_answered(&pool).await;
-            let abandoning = async {
-                for _ in 0..looks {
-                    yield_now().await;
-                }
-                proxy.abandon_connections();
-            };
-            tokio::join!(ask_all(&pool), abandoning);
-            until_all_are_answered(&pool).await;
-            assert_eq!(pool.usage().used, 0);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_given_up_is_closed_and_the_rest_is_used_again() {
-        let pool = Pool::<Postgres>::new("test", options(), 1, SOON);
-        let process = || sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(&pool);
-        let first = process().await.unwrap();
-        assert_eq!(process().await.unwrap(), first);
-
-        let mut given_up = pool.lend().await.unwrap();
-        assert_eq!((pool.usage().used, pool.usage().idle), (1, 0));
-        assert!(futures::poll!(given_up.execute("SELECT pg_sleep(60)")).is_pending());
-        drop(given_up);
-        let second = process().await.unwrap();
-        assert_ne!(second, first);
-
-        pool.execute("SELECT 1 / 0").await.unwrap_err();
-        assert_ne!(process().await.unwrap(), second);
-    }
-
-    #[tokio::test]
-    async fn a_refusal_is_named_within_the_deadline() {
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = nobody.local_addr().unwrap().port();
-        drop(nobody);
-        let options = options().host("127.0.0.1").port(port);
-        let pool = Pool::<Postgres>::new("test", options, 1, Duration::from_millis(500));
-        let begun = Instant::now();
-        let error = pool.execute("SELECT 1").await.unwrap_err();
-        assert!(error.to_string().contains("refused"), "{error}");
-        assert!(begun.elapsed() < Duration::from_millis(500));
-    }
-}
+mod tests;

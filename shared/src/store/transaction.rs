@@ -68,7 +68,7 @@ mod tests {
     use sqlx::Postgres;
     use tokio::time::sleep;
 
-    use super::*;
+    use super::{super::pool::Limits, *};
 
     const A_MOMENT: Duration = Duration::from_millis(5);
     const SOON: Duration = Duration::from_secs(20);
@@ -76,7 +76,12 @@ mod tests {
     /// Of so many connections to the server that the tests are given.
     fn pool_of(connections: u32) -> Pool<Postgres> {
         let url = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names a Postgres");
-        Pool::new("test", url.parse().unwrap(), connections, SOON)
+        let limits = Limits {
+            most: connections,
+            deadline: SOON,
+            longest_life: None,
+        };
+        Pool::new("test", url.parse().unwrap(), limits)
     }
 
     async fn now(pool: &Pool<Postgres>) -> String {

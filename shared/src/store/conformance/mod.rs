@@ -20,27 +20,37 @@ pub(super) use fixture::empty_postgres;
 pub(crate) use fixture::new_job;
 use fixture::{Fixture, postgres, sqlite};
 
-/// Makes a test of each case for each dialect.
-macro_rules! stores_conform {
-    ($($room:ident { $($case:ident)+ })+) => {
-        mod in_sqlite {
+/// Makes a test of each case, in a module of this name, for the stores that this makes.
+macro_rules! store_conforms {
+    ($dialect:ident, $make:ident, $($room:ident { $($case:ident)+ })+) => {
+        mod $dialect {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    super::$room::$case(&super::sqlite().await).await;
-                }
-            )+)+
-        }
-
-        mod in_postgres {
-            $($(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    super::$room::$case(&super::postgres().await).await;
+                    super::$room::$case(&super::$make().await).await;
                 }
             )+)+
         }
     };
+}
+
+/// Makes a test of each case for each dialect.
+macro_rules! stores_conform {
+    ($($rooms:tt)+) => {
+        store_conforms! { in_sqlite, sqlite, $($rooms)+ }
+        store_conforms! { in_postgres, postgres, $($rooms)+ }
+    };
+}
+
+// The other claims none of them.
+store_conforms! {
+    only_in_sqlite, sqlite,
+    first_claims {
+        what_is_claimed_as_it_is_stored_is_as_any_claim_has_it
+        a_first_claim_asked_twice_gives_the_same_jobs
+        nothing_new_is_claimed_without_a_live_lease
+        only_what_is_stored_is_claimed
+    }
 }
 
 stores_conform! {
@@ -49,12 +59,6 @@ stores_conform! {
         a_group_is_stored_as_a_whole
         an_insert_asked_twice_stores_once
         a_large_payload_reaches_the_claim_byte_for_byte
-    }
-    first_claims {
-        what_is_claimed_as_it_is_stored_is_as_any_claim_has_it
-        a_first_claim_asked_twice_gives_the_same_jobs
-        nothing_new_is_claimed_without_a_live_lease
-        only_what_is_stored_is_claimed
     }
     groups {
         groups_of_every_size_go_their_way

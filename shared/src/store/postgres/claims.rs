@@ -1,16 +1,15 @@
 //! How a worker takes jobs from Postgres: ordinary ones and, apart from them, suspects.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
-use sqlx::{Executor, PgConnection, Postgres};
+use sqlx::Postgres;
 use uuid::Uuid;
 
 use super::{PostgresStore, chunks};
 use crate::{
-    job::{ClaimedJob, Inserted, JobId, KindName, LeaseId, NewJob, QueueName},
+    job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
-        FirstClaim, StoreError, Suspect, SuspectStore,
+        StoreError, Suspect, SuspectStore,
+        pool::Pool,
         rows::{ClaimedRow, claimed_columns},
         suspects::{Standing, SuspectRow, suspect_columns},
     },
@@ -92,33 +91,8 @@ impl PostgresStore {
     }
 }
 
-/// Claims those of the jobs that have just been stored which the claim names. The transaction is
-/// the caller's.
-pub(super) async fn claim_new(
-    connection: &mut PgConnection,
-    jobs: &[NewJob],
-    inserted: &[Inserted],
-    claim: &FirstClaim,
-) -> Result<Vec<ClaimedJob>, StoreError> {
-    let mut wanted: Vec<&NewJob> = claim.wanted(jobs, inserted).collect();
-    wanted.sort_unstable_by_key(|job| job.id);
-    let ids: Vec<Uuid> = wanted.iter().map(|job| *job.id.as_uuid()).collect();
-    let kinds: Vec<&str> = wanted.iter().map(|job| job.kind.as_str()).collect();
-    let (lease, now) = (claim.lease, claim.now);
-    let mut rows = claim_rows(&mut *connection, lease, &ids, &kinds, Standing::Clear, now).await?;
-    if rows.len() < ids.len() {
-        rows.extend(claimed_before(connection, lease, &ids, &rows, now).await?);
-    }
-    let claimed: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
-    Ok(wanted
-        .into_iter()
-        .filter(|job| claimed.contains(job.id.as_uuid()))
-        .filter_map(|job| job.claimed(lease, now))
-        .collect())
-}
-
 async fn claim_rows(
-    executor: impl Executor<'_, Database = Postgres>,
+    pool: &Pool<Postgres>,
     lease: LeaseId,
     ids: &[Uuid],
     kinds: &[&str],
@@ -140,13 +114,13 @@ async fn claim_rows(
     .bind(ids)
     .bind(kinds)
     .bind(standing == Standing::Suspect)
-    .fetch_all(executor)
+    .fetch_all(pool)
     .await?)
 }
 
 /// What this very claim took before, its answer having been lost: no other has its lease and time.
 async fn claimed_before(
-    executor: impl Executor<'_, Database = Postgres>,
+    pool: &Pool<Postgres>,
     lease: LeaseId,
     ids: &[Uuid],
     claimed: &[ClaimedRow],
@@ -163,6 +137,6 @@ async fn claimed_before(
     .bind(claimed)
     .bind(lease.as_uuid())
     .bind(now)
-    .fetch_all(executor)
+    .fetch_all(pool)
     .await?)
 }

@@ -2,14 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::{PostgresStore, claims, inserts};
+use super::{PostgresStore, inserts};
 use crate::{
     job::{Inserted, JobId, NewJob, State, Tenant},
     queue::Hint,
-    store::{
-        CancelOutcome, CancelledJobs, DeleteOutcome, FirstClaim, FirstClaimed, JobStore,
-        RetryOutcome, StoreError, sql,
-    },
+    store::{CancelOutcome, CancelledJobs, DeleteOutcome, JobStore, RetryOutcome, StoreError, sql},
     timestamp::Timestamp,
 };
 
@@ -28,22 +25,6 @@ impl JobStore for PostgresStore {
         let jobs = &jobs;
         self.within("insert", || inserts::insert(&self.writer, jobs))
             .await
-    }
-
-    async fn insert_and_claim(
-        &self,
-        jobs: Vec<NewJob>,
-        claim: FirstClaim,
-    ) -> Result<FirstClaimed, StoreError> {
-        let (jobs, claim) = (&jobs, &claim);
-        self.within("insert_and_claim", || async move {
-            let mut transaction = self.begin().await?;
-            let inserted = inserts::insert_keyed(&mut transaction, jobs).await?;
-            let claimed = claims::claim_new(&mut transaction, jobs, &inserted, claim).await?;
-            transaction.commit().await?;
-            Ok(FirstClaimed { inserted, claimed })
-        })
-        .await
     }
 
     async fn insert_all_or_none(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {

@@ -23,10 +23,18 @@ use secrecy::ExposeSecret;
 use sqlx::{ConnectOptions, Postgres, migrate::Migrator, postgres::PgConnectOptions};
 
 pub use self::facts::PostgresFacts;
-use super::{PoolUse, StoreError, lookups::Lookups, pool::Pool, transaction::Transaction};
+use super::{
+    PoolUse, StoreError,
+    lookups::Lookups,
+    pool::{Limits, Pool},
+    transaction::Transaction,
+};
 
 /// The schema, step by step.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// How long a connection is used: the server's process grows with what it has done.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// How Postgres plans what is on the way of a job: once for each connection, and by an index. Left
 /// to itself it plans each claim and each look at jobs anew, which takes longer than doing it: it
@@ -91,8 +99,13 @@ impl PostgresStore {
         let writers = settings.connections.div_ceil(2);
         let readers = settings.connections.saturating_sub(writers).max(1);
         let planned_once = options.clone().options(PLANNED_ONCE);
-        let reader = Pool::new("reader", options, readers, settings.deadline);
-        let writer = Pool::new("writer", planned_once, writers, settings.deadline);
+        let limits = |most| Limits {
+            most,
+            deadline: settings.deadline,
+            longest_life: Some(LONGEST_LIFE),
+        };
+        let reader = Pool::new("reader", options, limits(readers));
+        let writer = Pool::new("writer", planned_once, limits(writers));
         Ok(Self {
             lookups: lookups::start(writer.clone(), settings.deadline),
             reader,

@@ -172,8 +172,8 @@ async fn take_idempotency_keys(
 static INSERT: LazyLock<GroupStatement> = LazyLock::new(|| {
     GroupStatement::new(
         "INSERT INTO jobs (id, tenant, kind, queue, priority, state, attempt, lease, started_at, \
-         max_attempts, created_at, run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
-         payload_type, payload_size, payload) SELECT * FROM (VALUES ",
+         max_attempts, created_at, run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, \
+         metadata, traceparent, payload_type, payload_size, payload) SELECT * FROM (VALUES ",
         22,
         ") WHERE column1 IS NOT NULL ON CONFLICT (id) DO NOTHING",
     )

@@ -51,6 +51,7 @@ impl KeeperStore for SqliteStore {
             .fetch_all(&mut *transaction)
             .await?;
             if ended.is_empty() {
+                transaction.rollback().await?;
                 return Ok(Rescued::default());
             }
             let ended = uuids_as_json(&ended);

@@ -35,7 +35,11 @@ use uuid::Uuid;
 pub use self::facts::{SqliteFacts, can_keep_a_log, facts};
 use self::hot_writes::HotWrites;
 use super::{
-    PoolUse, StoreError, deadline, lookups::Lookups, pool::Pool, schema, transaction::Transaction,
+    PoolUse, StoreError, deadline,
+    lookups::Lookups,
+    pool::{Limits, Pool},
+    schema,
+    transaction::Transaction,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -102,7 +106,12 @@ impl SqliteStore {
             .clone()
             .pragma("cache_size", WRITER_CACHE)
             .pragma("wal_autocheckpoint", PAGES_A_CHECKPOINT);
-        let writer: Pool<Sqlite> = Pool::new("writer", writer_options, 1, settings.deadline);
+        let limits = |most| Limits {
+            most,
+            deadline: settings.deadline,
+            longest_life: None,
+        };
+        let writer: Pool<Sqlite> = Pool::new("writer", writer_options, limits(1));
         let mut connection = writer.lend().await?;
         schema::tolerant(&MIGRATIONS)
             .run(&mut *connection)
@@ -113,7 +122,7 @@ impl SqliteStore {
         schema::check(&MIGRATIONS, applied)?;
         // A cache for each of them, in KiB: the system caches the file for all.
         let options = options.read_only(true).pragma("cache_size", "-512");
-        let reader = Pool::new("reader", options, settings.readers, settings.deadline);
+        let reader = Pool::new("reader", options, limits(settings.readers));
         Ok(Self {
             lookups: lookups::start(reader.clone(), settings.deadline),
             reader,
@@ -167,4 +176,41 @@ fn uuids_as_json<'a>(ids: impl IntoIterator<Item = &'a Uuid>) -> String {
     }
     json.push(']');
     json
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::Executor;
+
+    use super::{SqliteSettings, SqliteStore};
+    use crate::{
+        clock::{Clock, SystemClock},
+        store::{CensusStore, KeeperStore},
+    };
+
+    #[tokio::test]
+    async fn keepers_that_find_nothing_keep_the_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = SqliteSettings {
+            path: folder.path().join("test.sqlite3"),
+            readers: 1,
+            deadline: Duration::from_secs(20),
+        };
+        let store = SqliteStore::open(&settings).await.unwrap();
+        // It goes with its connection.
+        let mark = "CREATE TEMPORARY TABLE mark (x)";
+        store.writer.execute(mark).await.unwrap();
+        let now = SystemClock.now();
+        store.rescue(now, 10).await.unwrap();
+        store.enqueue_due(now, 10).await.unwrap();
+        store.fail_overdue(now, 10).await.unwrap();
+        store.delete_expired(now, 10).await.unwrap();
+        store.delete_expired_keys(now, 10).await.unwrap();
+        store.delete_ended_leases().await.unwrap();
+        store.take_census().await.unwrap();
+        let found = store.writer.execute("SELECT * FROM temp.mark").await;
+        found.expect("the connection is the same");
+    }
 }

@@ -24,6 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a request is tried again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// And how long where the server has answered before, and what is asked takes its time anyway.
+pub(super) const OUTAGE: Duration = Duration::from_secs(30);
 
 /// The API of one server.
 pub(super) struct Api {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    api::{Answer, Api, Call, PATIENCE},
+    api::{Answer, Api, Call, OUTAGE, PATIENCE},
     job::Job,
     output::Output,
     progress::Bar,
@@ -19,8 +19,6 @@ const WITH_BAR: Duration = Duration::from_secs(1);
 const WITHOUT_BAR: Duration = Duration::from_secs(20);
 /// The pause where the server does not wait as it was asked.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long the server may be away once it has answered.
-const OUTAGE: Duration = Duration::from_secs(30);
 
 /// Waits for a job's end, shows the job, and gives the exit status that its end means.
 ///

@@ -1,6 +1,6 @@
 //! `coatcheck logs`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use coatcheck_shared::timestamp::Timestamp;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     EXIT_STATUS,
-    api::{Api, Call},
+    api::{Api, Call, OUTAGE, PATIENCE},
     job::{self, Job},
     output::Output,
     server::Server,
@@ -55,15 +55,16 @@ pub(crate) fn run(arguments: &LogsArguments) -> Result<ExitCode, Failure> {
         let api = Api::new(&arguments.server)?;
         let output = Output::new(arguments.json);
         let mut offset = 0;
-        show_from(&api, arguments, &output, &mut offset).await?;
+        show_from(&api, arguments, &output, &mut offset, PATIENCE).await?;
         let mut ended = !arguments.follow;
         while !ended {
             // The state first: what an ended job has logged is all there.
-            let call = Call::get([&arguments.id]).with_header("prefer", "wait=1");
+            let mut call = Call::get([&arguments.id]).with_header("prefer", "wait=1");
+            call.patience = OUTAGE;
             let asked = std::time::Instant::now();
             let answer = api.ask(&call).await?;
             ended = answer.json::<Job>()?.state.is_terminal();
-            show_from(&api, arguments, &output, &mut offset).await?;
+            show_from(&api, arguments, &output, &mut offset, OUTAGE).await?;
             if !ended && asked.elapsed() < PAUSE {
                 tokio::time::sleep(PAUSE).await;
             }
@@ -73,18 +74,20 @@ pub(crate) fn run(arguments: &LogsArguments) -> Result<ExitCode, Failure> {
 }
 
 /// The pause where the server does not wait as it was asked.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(500);
 
 async fn show_from(
     api: &Api,
     arguments: &LogsArguments,
     output: &Output,
     offset: &mut u64,
+    patience: Duration,
 ) -> Result<(), Failure> {
     loop {
-        let call = Call::get([&arguments.id, "logs"])
+        let mut call = Call::get([&arguments.id, "logs"])
             .with_query("offset", *offset)
             .with_query("limit", PAGE);
+        call.patience = patience;
         let answer = output.ask(api, &call).await?;
         let page: Page<'_> = answer.json()?;
         for item in &page.items {

@@ -135,6 +135,27 @@ fn a_server_that_comes_back_is_found() {
 }
 
 #[test]
+fn logs_that_are_followed_outlast_an_outage() {
+    let page = |text: &str| {
+        format!(
+            r#"{{"items":[{{"attempt":1,"logged_at":"2026-01-31T12:00:00Z","text":"{text}"}}],"next_offset":null}}"#
+        )
+    };
+    let server = Scripted::start(vec![
+        answer("200 OK", "", &page("before")),
+        // Longer than a request that stands alone is tried again.
+        answer("503 Service Unavailable", "retry-after: 6\r\n", ""),
+        answer("200 OK", "", JOB),
+        answer("200 OK", "", &page("after")),
+    ]);
+    let ran = call(&[("COATCHECK_URL", &server.url)], &["logs", "-f", "1"], "").ended_with(0);
+    for text in ["before", "after"] {
+        assert!(ran.stdout.contains(text), "{ran:?}");
+    }
+    assert!(server.requests()[3].contains("offset=1"));
+}
+
+#[test]
 fn a_submission_is_repeated_under_the_same_key() {
     for key in [None, Some("order-42")] {
         let server = Scripted::start(vec![

@@ -141,8 +141,31 @@ mod tests {
     use crate::{
         clock::{Clock, SystemClock},
         job::{JobId, LeaseId, Tenant},
-        store::{ReadStore, RunStore, conformance::empty_postgres},
+        store::{
+            JobStore, ReadStore, RunStore,
+            conformance::{empty_postgres, new_job},
+            sql,
+        },
     };
+
+    #[tokio::test]
+    async fn lanes_are_found_without_reading_all_that_waits() {
+        let store = empty_postgres().await;
+        store.migrate().await.unwrap();
+        store.create_queue(&new_job().queue).await.unwrap();
+        let waiting = (0..5_000).map(|_| new_job()).collect();
+        store.insert(waiting).await.unwrap();
+        store.reader.execute("ANALYZE jobs").await.unwrap();
+        assert_eq!(store.lanes().await.unwrap().len(), 1);
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN {}", sql::LANES));
+        let plan: Vec<String> = sqlx::query_scalar(explained)
+            .fetch_all(&store.reader)
+            .await
+            .unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("using jobs_active"), "{plan}");
+        assert!(!plan.contains("Scan on jobs "), "{plan}");
+    }
 
     #[tokio::test]
     async fn what_is_on_the_way_of_a_job_is_planned_once() {

@@ -234,10 +234,9 @@ async fn insert(
             let FirstClaimed { inserted, claimed } = stored.await?;
             let taken: HashSet<JobId> = claimed.iter().map(|job| job.id).collect();
             handed.settle(claimed);
-            ready
-                .iter_mut()
-                .filter(|hint| hint.as_ref().is_some_and(|hint| taken.contains(&hint.id)))
-                .for_each(|hint| *hint = None);
+            for hint in &mut ready {
+                hint.take_if(|hint| taken.contains(&hint.id));
+            }
             inserted
         }
     };

@@ -4,11 +4,11 @@
 macro_rules! define_chunks {
     ($database:ty) => {
         use bytes::Bytes;
-        use sqlx::{Database, Executor};
+        use sqlx::Database;
 
         use $crate::{
             job::JobId,
-            store::{StoreError, chunks_of, rows::to_integer, sql},
+            store::{StoreError, chunks_of, pool::Pool, rows::to_integer, sql},
         };
 
         /// Writes the chunks of a body, none for one that stays in the row.
@@ -32,14 +32,14 @@ macro_rules! define_chunks {
 
         /// Reads a body back.
         pub(super) async fn read(
-            reader: impl Executor<'_, Database = $database>,
+            pool: &Pool<$database>,
             job: JobId,
             attempt: i32,
         ) -> Result<Vec<u8>, StoreError> {
             let chunks: Vec<Vec<u8>> = sqlx::query_scalar(sql::CHUNKS)
                 .bind(job.as_uuid())
                 .bind(attempt)
-                .fetch_all(reader)
+                .fetch_all(pool)
                 .await?;
             Ok(chunks.concat())
         }

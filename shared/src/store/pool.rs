@@ -125,7 +125,6 @@ impl<DB: Database> Pool<DB> {
         match self.connections.get().await {
             Ok(connection) => Ok(Lent {
                 connection: Some(connection),
-                is_settled: false,
             }),
             Err(PoolError::Backend(error)) => Err(error),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(sqlx::Error::PoolTimedOut),
@@ -141,15 +140,14 @@ impl<DB: Database> Pool<DB> {
 /// A connection on loan. It is closed when it is dropped, whatever transaction or answer is still
 /// under way over it, unless it has been [settled](Self::settle).
 pub(super) struct Lent<DB: Database> {
-    /// There until it is dropped.
+    /// There until it is settled or dropped.
     connection: Option<Object<Connector<DB>>>,
-    is_settled: bool,
 }
 
 impl<DB: Database> Lent<DB> {
     /// Gives it back: what was asked over it has come to its end.
     pub(super) fn settle(mut self) {
-        self.is_settled = true;
+        drop(self.connection.take());
     }
 
     /// Passes the answer to a lone statement on, and gives the connection back where that is its
@@ -170,7 +168,7 @@ impl<DB: Database> Lent<DB> {
     }
 }
 
-#[expect(clippy::expect_used, reason = "it is there until it is dropped")]
+#[expect(clippy::expect_used, reason = "whoever settles it has it no more")]
 impl<DB: Database> Deref for Lent<DB> {
     type Target = DB::Connection;
 
@@ -179,7 +177,7 @@ impl<DB: Database> Deref for Lent<DB> {
     }
 }
 
-#[expect(clippy::expect_used, reason = "it is there until it is dropped")]
+#[expect(clippy::expect_used, reason = "whoever settles it has it no more")]
 impl<DB: Database> DerefMut for Lent<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
         self.connection.as_mut().expect("a connection on loan")
@@ -188,9 +186,7 @@ impl<DB: Database> DerefMut for Lent<DB> {
 
 impl<DB: Database> Drop for Lent<DB> {
     fn drop(&mut self) {
-        if !self.is_settled
-            && let Some(connection) = self.connection.take()
-        {
+        if let Some(connection) = self.connection.take() {
             if let Some(pool) = Object::pool(&connection) {
                 pool.manager().doubt();
             }

@@ -2,7 +2,7 @@
 
 use sqlx::Postgres;
 
-use crate::store::{ResultChunk, pool::Pool};
+use crate::store::ResultChunk;
 
 crate::store::chunks::define_chunks!(sqlx::Postgres);
 

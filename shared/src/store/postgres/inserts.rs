@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{Postgres, postgres::PgConnection};
 use uuid::Uuid;
 
-use super::{chunks, uniqueness};
+use super::{begin, chunks, uniqueness};
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
@@ -15,7 +15,6 @@ use crate::{
         pool::Pool,
         rows::{metadata_to_json, to_integer, to_milliseconds, to_seconds, to_size},
         sql,
-        transaction::Transaction,
     },
 };
 
@@ -34,7 +33,7 @@ pub(super) async fn insert(
         connection.settle();
         return Ok(vec![Inserted::Stored { replaced: None }; jobs.len()]);
     }
-    let mut transaction = Transaction::begin(pool, "BEGIN").await?;
+    let mut transaction = begin(pool).await?;
     let outcomes = insert_keyed(&mut transaction, jobs).await?;
     transaction.commit().await?;
     Ok(outcomes)

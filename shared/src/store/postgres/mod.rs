@@ -115,7 +115,7 @@ impl PostgresStore {
     }
 
     async fn begin(&self) -> Result<Transaction<Postgres>, StoreError> {
-        Transaction::begin(&self.writer, "BEGIN").await
+        begin(&self.writer).await
     }
 
     /// See [`asking::within`].
@@ -129,6 +129,10 @@ impl PostgresStore {
     {
         asking::within(self.deadline, operation, ask).await
     }
+}
+
+async fn begin(writer: &Pool<Postgres>) -> Result<Transaction<Postgres>, StoreError> {
+    Transaction::begin(writer, "BEGIN").await
 }
 
 #[cfg(test)]

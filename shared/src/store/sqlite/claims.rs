@@ -2,12 +2,12 @@
 
 use sqlx::SqliteConnection;
 
-use super::{clock_now, uuids_as_json};
+use super::{clock_now, ids_as_json, uuids_as_json};
 use crate::{
-    job::LeaseId,
+    job::{JobId, KindName, LeaseId},
     store::{
         StoreError,
-        rows::{ClaimedRow, claimed_columns},
+        rows::{ClaimedRow, claimed_columns, to_json},
         suspects::Standing,
     },
     timestamp::Timestamp,
@@ -26,6 +26,26 @@ pub(super) struct Claim {
     pub(super) standing: Standing,
     /// No other claim of this lease has it.
     pub(super) now: Timestamp,
+}
+
+impl Claim {
+    /// Of these jobs, where they are of these kinds.
+    pub(super) fn of<'a>(
+        lease: LeaseId,
+        ids: impl ExactSizeIterator<Item = &'a JobId>,
+        kinds: &[&KindName],
+        standing: Standing,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            lease,
+            number_of_ids: ids.len(),
+            ids: ids_as_json(ids),
+            kinds: to_json("kind", &kinds)?,
+            standing,
+            now,
+        })
+    }
 }
 
 /// `queued → running`; the rows that moved, and those that had by this very claim. The transaction

@@ -12,7 +12,7 @@ use super::{
     claims::{self, Claim},
     clock_now,
     groups::GroupStatement,
-    ids_as_json, uniqueness,
+    uniqueness,
 };
 use crate::{
     job::{Inserted, JobId, KindName, LeaseId, NewJob},
@@ -20,7 +20,7 @@ use crate::{
         FirstClaim, FirstClaimed, StoreError,
         idempotency::{self, KeyRow},
         inline,
-        rows::{metadata_to_json, to_integer, to_json, to_milliseconds, to_seconds, to_size},
+        rows::{metadata_to_json, to_integer, to_milliseconds, to_seconds, to_size},
         sql,
         suspects::Standing,
     },
@@ -73,14 +73,8 @@ async fn claimed_again<'a>(
     wanted: Vec<&'a NewJob>,
 ) -> Result<Vec<&'a NewJob>, StoreError> {
     let kinds: Vec<&KindName> = wanted.iter().map(|job| &job.kind).collect();
-    let claim = Claim {
-        lease: claim.lease,
-        number_of_ids: wanted.len(),
-        ids: ids_as_json(wanted.iter().map(|job| &job.id)),
-        kinds: to_json("kind", &kinds)?,
-        standing: Standing::Clear,
-        now: claim.now,
-    };
+    let ids = wanted.iter().map(|job| &job.id);
+    let claim = Claim::of(claim.lease, ids, &kinds, Standing::Clear, claim.now)?;
     let rows = claims::claim(connection, &claim).await?;
     let claimed: HashSet<JobId> = rows.iter().map(|row| JobId::from_uuid(row.id)).collect();
     let is_claimed = |job: &&NewJob| claimed.contains(&job.id);

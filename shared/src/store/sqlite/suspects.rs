@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{SqliteStore, chunks, claims::Claim, ids_as_json};
+use super::{SqliteStore, chunks, claims::Claim};
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
@@ -64,15 +64,8 @@ impl SqliteStore {
         standing: Standing,
         now: Timestamp,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
-        let claim = Claim {
-            lease,
-            number_of_ids: ids.len(),
-            ids: ids_as_json(ids),
-            kinds: to_json("kind", &kinds)?,
-            standing,
-            now,
-        };
-        let claim = &claim;
+        let kinds: Vec<&KindName> = kinds.iter().collect();
+        let claim = &Claim::of(lease, ids.iter(), &kinds, standing, now)?;
         self.within("claim", || async move {
             let rows = self.hot_writes.claim(claim.clone()).await?;
             let mut jobs = Vec::with_capacity(rows.len());

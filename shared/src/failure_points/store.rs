@@ -18,8 +18,8 @@ use crate::{
     store::{
         CancelOutcome, CancelledJobs, Census, CensusStore, DeleteOutcome, Finish, FinishOutcome,
         FirstClaim, FirstClaimed, JobStore, KeeperStore, LogLine, PoolUse, ProgressReport,
-        ReadStore, Rescued, ResultChunk, ResultLookup, RetryOutcome, RunStore, Store, StoreError,
-        Suspect, SuspectStore,
+        ReadStore, RegistryStore, Rescued, ResultChunk, ResultLookup, RetryOutcome, RunStore,
+        Store, StoreError, Suspect, SuspectStore,
     },
     timestamp::Timestamp,
 };
@@ -56,13 +56,9 @@ failing! {
         fn result_chunk(id: JobId, attempt: u32, sequence: u32, part: Range<usize>) -> Option<Bytes>;
         fn attempts(tenant: &Tenant, id: JobId) -> Option<Vec<Attempt>>;
         fn logs(tenant: &Tenant, id: JobId, offset: u64, limit: u32) -> Option<Vec<LogLine>>;
-        fn create_queue(queue: &QueueName) -> ();
         fn queues() -> Vec<QueueName>;
-        fn insert_api_key(key: &ApiKey) -> ();
         fn api_keys() -> Vec<ApiKey>;
-        fn delete_api_key(id: Uuid) -> bool;
         fn kinds() -> Vec<KindDefinition>;
-        fn announce_kinds(kinds: &[KindDefinition]) -> ();
         fn cancel_requests(lease: LeaseId) -> Vec<JobId>;
         fn queued_at(id: JobId) -> Option<Timestamp>;
         fn lanes() -> Vec<Lane>;
@@ -70,6 +66,13 @@ failing! {
         fn count_waiting(queue: &QueueName, limit: u64) -> u64;
         fn count_unfinished(tenant: &Tenant, limit: u64) -> u64;
         fn has_idempotency_key(tenant: &Tenant, key: &str, now: Timestamp) -> bool;
+    }
+
+    impl RegistryStore {
+        fn create_queue(queue: &QueueName) -> ();
+        fn insert_api_key(key: &ApiKey) -> ();
+        fn delete_api_key(id: Uuid) -> bool;
+        fn announce_kinds(kinds: &[KindDefinition]) -> ();
     }
 
     impl JobStore {

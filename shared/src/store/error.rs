@@ -1,6 +1,6 @@
 //! What can go wrong in a store.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum StoreError {
     /// The database refused the statement, or holds what the program cannot read: a bug here, or
     /// a schema of another version.
     #[error("the database failed: {0}")]
-    Failed(Arc<sqlx::Error>),
+    Failed(Arc<dyn Error + Send + Sync>),
     /// A row holds something that no version of the program writes.
     #[error("the database holds a {what} that cannot be read: {detail}")]
     Corrupt {
@@ -68,6 +68,19 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, _)
+                if is_passing_in_sqlite(failure.extended_code.unsigned_abs()) =>
+            {
+                Self::Unavailable(error.to_string().into())
+            }
+            _ => Self::Failed(Arc::new(error)),
+        }
+    }
+}
+
 /// Whether a database's error code stands for a state that passes.
 fn is_passing(code: &str) -> bool {
     // Postgres, by SQLSTATE class: 08 connection, 40 rolled back (deadlock, serialisation),
@@ -76,11 +89,16 @@ fn is_passing(code: &str) -> bool {
         && ["08", "40", "53", "55", "57", "58"]
             .iter()
             .any(|class| code.starts_with(class));
-    // SQLite, primary code in the low byte: 5 busy, 6 locked, 10 disk I/O, 13 disk full.
     let sqlite = code
         .parse::<u32>()
-        .is_ok_and(|number| code.len() < 5 && matches!(number & 0xff, 5 | 6 | 10 | 13));
+        .is_ok_and(|number| code.len() < 5 && is_passing_in_sqlite(number));
     postgres || sqlite
+}
+
+/// Whether an error code of SQLite stands for a state that passes. The primary code is in the low
+/// byte: 5 busy, 6 locked, 10 disk I/O, 13 disk full, 14 the file cannot be opened.
+const fn is_passing_in_sqlite(code: u32) -> bool {
+    matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)
 }
 
 #[cfg(test)]

@@ -198,6 +198,40 @@ impl CancelOutcome {
     }
 }
 
+impl CancelledJobs {
+    pub(super) fn from_moves(moves: &[moves::Moved]) -> Self {
+        let (requested, cancelled): (Vec<_>, Vec<_>) = moves
+            .iter()
+            .partition(|moved| moved.state() == State::Running);
+        Self {
+            cancelled: cancelled.into_iter().map(|moved| moved.id).collect(),
+            requested: requested.into_iter().map(|moved| moved.id).collect(),
+        }
+    }
+}
+
+impl RetryOutcome {
+    /// What came of it, from whether the row moved and what it is now.
+    pub(super) fn of(moved: bool, job: Job) -> Self {
+        if moved {
+            Self::Requeued(job)
+        } else {
+            Self::Refused(job)
+        }
+    }
+}
+
+impl DeleteOutcome {
+    /// What came of it, from whether a row was deleted and what is there now; none where the job
+    /// never was.
+    pub(super) fn of(deleted: bool, left: Option<Job>) -> Option<Self> {
+        match left {
+            Some(job) => Some(Self::Active(job)),
+            None => deleted.then_some(Self::Deleted),
+        }
+    }
+}
+
 impl FinishOutcome {
     /// What came of it where the row did not move: its own attempt's end stands there already, or
     /// another attempt does.

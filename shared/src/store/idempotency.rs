@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::rows::read_by_the_writer;
 use crate::job::{Inserted, JobId, NewJob};
 
 /// A key as it stands in the store.
@@ -16,6 +17,14 @@ pub(super) struct KeyRow {
     pub(super) job_id: Uuid,
     pub(super) status: i32,
 }
+
+read_by_the_writer!(KeyRow {
+    tenant,
+    key,
+    fingerprint,
+    job_id,
+    status
+});
 
 /// The first submission of each key in a group, in an order that is the same everywhere: two
 /// groups that take the same keys then cannot deadlock.

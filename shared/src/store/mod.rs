@@ -1,14 +1,13 @@
 //! The store: where jobs are, and the only truth about them.
 //!
-//! Six traits: [`ReadStore`] (whatever reads the same in every dialect), [`CensusStore`] (the only
-//! one that counts) and, by who calls them, [`JobStore`] (the API), [`RunStore`] (a worker's runs),
+//! Seven traits: [`ReadStore`] (whatever reads the same in every dialect), [`RegistryStore`] (what
+//! processes make known to each other), [`CensusStore`] (the only one that counts) and, by who calls them, [`JobStore`] (the API), [`RunStore`] (a worker's runs),
 //! [`SuspectStore`] (its ward), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
 //! one transaction whose condition names the state and attempt that it expects. Every verb may be
 //! asked again where its answer was lost; every implementation passes the suite in `conformance`.
 
 mod census;
 mod chunks;
-mod client_moves;
 mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -28,7 +27,6 @@ mod schema;
 mod sql;
 pub mod sqlite;
 mod suspects;
-mod transaction;
 mod uniqueness;
 
 use std::{ops::Range, time::Duration};
@@ -60,7 +58,7 @@ use crate::{
 
 /// Everything that is asked of a store.
 pub trait Store:
-    ReadStore + JobStore + RunStore + SuspectStore + KeeperStore + CensusStore
+    ReadStore + RegistryStore + JobStore + RunStore + SuspectStore + KeeperStore + CensusStore
 {
     /// How its connections are used.
     fn connections(&self) -> Vec<PoolUse>;
@@ -124,26 +122,14 @@ pub trait ReadStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Option<Vec<LogLine>>, StoreError>;
 
-    /// Makes a queue known to every worker. Doing it again does nothing.
-    async fn create_queue(&self, queue: &QueueName) -> Result<(), StoreError>;
-
     /// Every queue that was ever used.
     async fn queues(&self) -> Result<Vec<QueueName>, StoreError>;
-
-    /// Keeps a new key.
-    async fn insert_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
 
     /// Every key, oldest first.
     async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Revokes a key; false where there is none.
-    async fn delete_api_key(&self, id: Uuid) -> Result<bool, StoreError>;
-
     /// Every kind that a worker has announced.
     async fn kinds(&self) -> Result<Vec<KindDefinition>, StoreError>;
-
-    /// Announces kinds, replacing what was known of them.
-    async fn announce_kinds(&self, kinds: &[KindDefinition]) -> Result<(), StoreError>;
 
     /// The running jobs of a lease that have been told to stop.
     async fn cancel_requests(&self, lease: LeaseId) -> Result<Vec<JobId>, StoreError>;
@@ -176,6 +162,23 @@ pub trait ReadStore: Send + Sync + 'static {
         key: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
+}
+
+/// What a process makes known to all others: queues, kinds, and the keys of callers. [`ReadStore`]
+/// reads them.
+#[async_trait]
+pub trait RegistryStore: Send + Sync + 'static {
+    /// Makes a queue known to every worker. Doing it again does nothing.
+    async fn create_queue(&self, queue: &QueueName) -> Result<(), StoreError>;
+
+    /// Keeps a new key.
+    async fn insert_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+
+    /// Revokes a key; false where there is none.
+    async fn delete_api_key(&self, id: Uuid) -> Result<bool, StoreError>;
+
+    /// Announces kinds, replacing what was known of them.
+    async fn announce_kinds(&self, kinds: &[KindDefinition]) -> Result<(), StoreError>;
 }
 
 /// What the API asks.

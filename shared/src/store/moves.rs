@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Finish, StoreError,
-    rows::{LifecycleRow, from_json, parsed, priority},
+    rows::{LifecycleRow, from_json, parsed, priority, read_by_the_writer},
 };
 use crate::{
     job::{
@@ -49,6 +49,11 @@ pub(super) struct LockedRow {
     failure: Option<String>,
     worker: Option<String>,
 }
+
+read_by_the_writer!(LockedRow {
+    id, queue, priority, lease, run_at, started_at, finished_at, start_by, retain_s, failure,
+    worker; lifecycle
+});
 
 /// A job that this transaction holds, read.
 pub(super) struct Locked {
@@ -118,6 +123,19 @@ pub(super) struct EndedAttempt {
     pub(super) worker: Option<String>,
     pub(super) outcome: AttemptOutcome,
     pub(super) failure: Option<Failure>,
+}
+
+/// What of these jobs is to be written, as `make` decides each.
+pub(super) fn decide(locked: &[Locked], make: impl Fn(&Locked) -> Option<Moved>) -> Vec<Moved> {
+    locked.iter().filter_map(make).collect()
+}
+
+/// Those that have come to their end.
+pub(super) fn finished(locked: &[Locked]) -> Vec<JobId> {
+    let finished = locked
+        .iter()
+        .filter(|job| job.lifecycle.state.is_terminal());
+    finished.map(|job| job.id).collect()
 }
 
 impl Moved {

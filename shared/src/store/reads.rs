@@ -23,7 +23,7 @@ pub(super) mod names {
             history::{self, CurrentAttempt},
             rows::{
                 ApiKeyRow, AttemptRow, JobRow, LogRow, ResultRow, all, from_json, job_columns,
-                parsed, priority, to_integer, to_json,
+                parsed, priority, to_integer,
             },
             sql,
         },
@@ -155,43 +155,12 @@ macro_rules! implement_reads {
                 .await
             }
 
-            async fn create_queue(&self, queue: &QueueName) -> Result<(), StoreError> {
-                self.within("create_queue", || async move {
-                    sqlx::query(sql::CREATE_QUEUE)
-                        .bind(queue.as_str())
-                        .execute(&self.writer)
-                        .await?;
-                    Ok(())
-                })
-                .await
-            }
-
             async fn queues(&self) -> Result<Vec<QueueName>, StoreError> {
                 self.within("queues", || async {
                     let names: Vec<String> = sqlx::query_scalar(sql::QUEUES)
                         .fetch_all(&self.reader)
                         .await?;
                     names.iter().map(|name| parsed("queue", name)).collect()
-                })
-                .await
-            }
-
-            async fn insert_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-                self.within("insert_api_key", || async move {
-                    let queues = key.queues.as_ref();
-                    let kinds = key.kinds.as_ref();
-                    sqlx::query(sql::INSERT_API_KEY)
-                        .bind(key.id)
-                        .bind(key.secret_hash.as_slice())
-                        .bind(key.tenant.as_str())
-                        .bind(to_json("scopes", &key.scopes)?)
-                        .bind(queues.map(|names| to_json("queues", names)).transpose()?)
-                        .bind(kinds.map(|names| to_json("kinds", names)).transpose()?)
-                        .bind(key.created_at)
-                        .bind(key.expires_at)
-                        .execute(&self.writer)
-                        .await?;
-                    Ok(())
                 })
                 .await
             }
@@ -206,17 +175,6 @@ macro_rules! implement_reads {
                 .await
             }
 
-            async fn delete_api_key(&self, id: uuid::Uuid) -> Result<bool, StoreError> {
-                self.within("delete_api_key", || async move {
-                    let deleted = sqlx::query(sql::DELETE_API_KEY)
-                        .bind(id)
-                        .execute(&self.writer)
-                        .await?;
-                    Ok(deleted.rows_affected() > 0)
-                })
-                .await
-            }
-
             async fn kinds(&self) -> Result<Vec<KindDefinition>, StoreError> {
                 self.within("kinds", || async {
                     let definitions: Vec<String> = sqlx::query_scalar(sql::KINDS)
@@ -227,20 +185,6 @@ macro_rules! implement_reads {
                         .map(|text| from_json("kind", Some(text)))
                         .collect::<Result<_, _>>()?;
                     Ok(definitions.into_iter().flatten().collect())
-                })
-                .await
-            }
-
-            async fn announce_kinds(&self, kinds: &[KindDefinition]) -> Result<(), StoreError> {
-                self.within("announce_kinds", || async move {
-                    for kind in kinds {
-                        sqlx::query(sql::ANNOUNCE_KIND)
-                            .bind(kind.name.as_str())
-                            .bind(to_json("kind", kind)?)
-                            .execute(&self.writer)
-                            .await?;
-                    }
-                    Ok(())
                 })
                 .await
             }

@@ -17,6 +17,24 @@ use crate::{
     timestamp::Timestamp,
 };
 
+/// Reads a row by the library of SQLite's writer, which does not know [`FromRow`]: each column by
+/// its name, and what is nested from the same row.
+macro_rules! read_by_the_writer {
+    ($row:ident { $($column:ident),+ $(; $nested:ident)? }) => {
+        impl TryFrom<&rusqlite::Row<'_>> for $row {
+            type Error = rusqlite::Error;
+
+            fn try_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+                Ok(Self {
+                    $($column: row.get(stringify!($column))?,)+
+                    $($nested: row.try_into()?,)?
+                })
+            }
+        }
+    };
+}
+pub(super) use read_by_the_writer;
+
 /// What an attempt is known by in a row: its job, its number, its lease.
 pub(super) type RunningAttempt = (Uuid, i32, Uuid);
 
@@ -59,6 +77,11 @@ pub(super) struct JobRow {
     metadata: Option<String>,
 }
 
+read_by_the_writer!(JobRow {
+    id, tenant, kind, queue, priority, created_at, run_at, started_at, finished_at, expires_at,
+    timeout_ms, start_by, deadline_at, progress, failure, metadata; lifecycle
+});
+
 impl TryFrom<JobRow> for Job {
     type Error = StoreError;
 
@@ -94,6 +117,14 @@ pub(super) struct LifecycleRow {
     crashes: i32,
     cancel_requested: bool,
 }
+
+read_by_the_writer!(LifecycleRow {
+    state,
+    attempt,
+    max_attempts,
+    crashes,
+    cancel_requested
+});
 
 impl TryFrom<LifecycleRow> for Lifecycle {
     type Error = StoreError;
@@ -139,6 +170,26 @@ pub(super) struct ClaimedRow {
     metadata: Option<String>,
     traceparent: Option<String>,
 }
+
+read_by_the_writer!(ClaimedRow {
+    id,
+    tenant,
+    kind,
+    queue,
+    attempt,
+    max_attempts,
+    created_at,
+    queued_at,
+    started_at,
+    timeout_ms,
+    deadline_at,
+    backoff_ms,
+    payload_type,
+    payload_size,
+    payload,
+    metadata,
+    traceparent
+});
 
 impl ClaimedRow {
     /// The job, under the lease by which it was claimed.

@@ -83,6 +83,20 @@ pub(super) const DELETE_EXPIRED_KEYS: [&str; 2] = [
      LIMIT $2)",
 ];
 
+pub(super) const TAKE_UNIQUE_KEY: &str = "INSERT INTO unique_keys \
+     (tenant, key, job_id, held_until) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+
+pub(super) const TAKE_OVER_UNIQUE_KEY: &str = "UPDATE unique_keys \
+     SET job_id = $3, held_until = $4 WHERE tenant = $1 AND key = $2";
+
+/// Postgres locks it, too.
+macro_rules! unique_key {
+    () => {
+        "SELECT job_id, held_until FROM unique_keys WHERE tenant = $1 AND key = $2"
+    };
+}
+pub(super) use unique_key;
+
 pub(super) const INSERT_API_KEY: &str = "INSERT INTO api_keys \
      (id, secret_hash, tenant, scopes, queues, kinds, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING";

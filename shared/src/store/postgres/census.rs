@@ -1,9 +1,8 @@
 //! The census in Postgres, which all processes share through a table.
 
 use async_trait::async_trait;
-use sqlx::Postgres;
 
-use super::PostgresStore;
+use super::{PostgresStore, transaction::Transaction};
 use crate::{
     job::Tenant,
     store::{
@@ -14,7 +13,6 @@ use crate::{
         },
         deadline,
         rows::all,
-        transaction::Transaction,
     },
     timestamp::Timestamp,
 };
@@ -80,7 +78,7 @@ impl CensusStore for PostgresStore {
     }
 }
 
-async fn count(transaction: &mut Transaction<Postgres>) -> Result<(), StoreError> {
+async fn count(transaction: &mut Transaction) -> Result<(), StoreError> {
     sqlx::query(PREPARE)
         .bind(LONGEST_COUNT.as_millis().to_string())
         .execute(&mut **transaction)

@@ -1,10 +1,30 @@
 //! Bodies too large for their job's row.
 
-use sqlx::Postgres;
+use bytes::Bytes;
+use sqlx::{PgConnection, Postgres};
 
-use crate::store::ResultChunk;
+use crate::store::{ResultChunk, chunks_of, rows::to_integer};
 
 crate::store::chunks::define_chunks!(sqlx::Postgres);
+
+/// Writes the chunks of a body, none for one that stays in the row.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    job: JobId,
+    attempt: i32,
+    body: &Bytes,
+) -> Result<(), StoreError> {
+    for (sequence, chunk) in chunks_of(body).enumerate() {
+        sqlx::query(sql::INSERT_CHUNK)
+            .bind(job.as_uuid())
+            .bind(attempt)
+            .bind(to_integer(sequence))
+            .bind(&*chunk)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
 
 /// Writes a piece of a running attempt's result; false where the attempt is stale. One statement,
 /// so one round trip; the row is held so that the attempt cannot become stale meanwhile.

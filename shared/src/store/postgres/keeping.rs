@@ -1,10 +1,9 @@
 //! What the keepers ask of Postgres.
 
 use async_trait::async_trait;
-use sqlx::Postgres;
 use uuid::Uuid;
 
-use super::{PostgresStore, deletion, moves};
+use super::{PostgresStore, deletion, moves, transaction::Transaction};
 use crate::{
     job::JobId,
     queue::Hint,
@@ -13,7 +12,6 @@ use crate::{
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::all,
         sql,
-        transaction::Transaction,
     },
     timestamp::Timestamp,
 };
@@ -150,7 +148,7 @@ impl KeeperStore for PostgresStore {
 
 /// Decides and writes the moves of rows that the transaction has locked, and commits.
 async fn write(
-    mut transaction: Transaction<Postgres>,
+    mut transaction: Transaction,
     rows: Vec<LockedRow>,
     decide: impl Fn(&Locked) -> Option<Moved> + Send,
 ) -> Result<Vec<Moved>, StoreError> {

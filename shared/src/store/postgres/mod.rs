@@ -14,7 +14,9 @@ mod lookups;
 mod migrating;
 mod moves;
 mod reads;
+mod registry;
 mod runs;
+mod transaction;
 mod uniqueness;
 
 use std::{future::Future, str::FromStr, time::Duration};
@@ -23,11 +25,11 @@ use secrecy::ExposeSecret;
 use sqlx::{ConnectOptions, Postgres, migrate::Migrator, postgres::PgConnectOptions};
 
 pub use self::facts::PostgresFacts;
+use self::transaction::Transaction;
 use super::{
     PoolUse, StoreError,
     lookups::Lookups,
     pool::{Limits, Pool},
-    transaction::Transaction,
 };
 
 /// The schema, step by step.
@@ -114,7 +116,7 @@ impl PostgresStore {
         })
     }
 
-    async fn begin(&self) -> Result<Transaction<Postgres>, StoreError> {
+    async fn begin(&self) -> Result<Transaction, StoreError> {
         begin(&self.writer).await
     }
 
@@ -131,7 +133,7 @@ impl PostgresStore {
     }
 }
 
-async fn begin(writer: &Pool<Postgres>) -> Result<Transaction<Postgres>, StoreError> {
+async fn begin(writer: &Pool<Postgres>) -> Result<Transaction, StoreError> {
     Transaction::begin(writer, "BEGIN").await
 }
 
@@ -146,7 +148,7 @@ mod tests {
         clock::{Clock, SystemClock},
         job::{JobId, LeaseId, Tenant},
         store::{
-            JobStore, ReadStore, RunStore,
+            JobStore, ReadStore, RegistryStore, RunStore,
             conformance::{empty_postgres, new_job},
             sql,
         },

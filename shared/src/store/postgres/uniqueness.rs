@@ -1,3 +1,87 @@
 //! Who holds a unique key.
 
-crate::store::uniqueness::define_uniqueness!(sqlx::Postgres, lock: " FOR UPDATE");
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::moves;
+use crate::{
+    job::{Inserted, JobId, NewJob},
+    store::{
+        StoreError,
+        moves::{Locked, LockedRow, locked_columns},
+        sql,
+        uniqueness::{Holder, Yield, held_until},
+    },
+    timestamp::Timestamp,
+};
+
+/// Takes the unique key of a submission; says what stands in its way, or which job it has
+/// replaced.
+pub(super) async fn take(
+    connection: &mut PgConnection,
+    new: &NewJob,
+) -> Result<Inserted, StoreError> {
+    let Some(unique) = &new.unique else {
+        return Ok(Inserted::Stored { replaced: None });
+    };
+    let (key, held_until) = (unique.key.as_str(), held_until(new, unique.mode));
+    let taken = sqlx::query(sql::TAKE_UNIQUE_KEY)
+        .bind(new.tenant.as_str())
+        .bind(key)
+        .bind(new.id.as_uuid())
+        .bind(held_until)
+        .execute(&mut *connection)
+        .await?;
+    if taken.rows_affected() > 0 {
+        return Ok(Inserted::Stored { replaced: None });
+    }
+    let holder = holder(connection, new, key).await?;
+    let replaced = match holder.map(|holder| holder.yield_to(new, unique.mode)) {
+        None | Some(Yield::Free) => None,
+        Some(Yield::Own) => return Ok(Inserted::Stored { replaced: None }),
+        Some(Yield::Kept(job)) => return Ok(Inserted::UniqueExists { job }),
+        Some(Yield::Replaced(moved)) => {
+            let replaced = moved.id;
+            moves::write(connection, &[*moved]).await?;
+            Some(replaced)
+        }
+    };
+    sqlx::query(sql::TAKE_OVER_UNIQUE_KEY)
+        .bind(new.tenant.as_str())
+        .bind(key)
+        .bind(new.id.as_uuid())
+        .bind(held_until)
+        .execute(connection)
+        .await?;
+    Ok(Inserted::Stored { replaced })
+}
+
+/// The job under whose name a key stands, both locked.
+async fn holder(
+    connection: &mut PgConnection,
+    new: &NewJob,
+    key: &str,
+) -> Result<Option<Holder>, StoreError> {
+    let row: Option<(Uuid, Option<Timestamp>)> =
+        sqlx::query_as(concat!(sql::unique_key!(), " FOR UPDATE"))
+            .bind(new.tenant.as_str())
+            .bind(key)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some((id, held_until)) = row else {
+        return Ok(None);
+    };
+    let job: Option<LockedRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        locked_columns!(),
+        " FROM jobs AS job WHERE job.id = $1 FOR UPDATE"
+    ))
+    .bind(id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    Ok(Some(Holder {
+        id: JobId::from_uuid(id),
+        held_until,
+        job: job.map(Locked::try_from).transpose()?,
+    }))
+}

@@ -1,39 +1,56 @@
 //! Bodies too large for their job's row.
 
-use sqlx::SqliteConnection;
+use bytes::Bytes;
+use rusqlite::Connection;
 
-use crate::store::ResultChunk;
+use super::statement::execute;
+use crate::store::{ResultChunk, chunks_of, rows::to_integer};
 
 crate::store::chunks::define_chunks!(sqlx::Sqlite);
 
+/// Writes the chunks of a body, none for one that stays in the row.
+pub(super) fn write(
+    connection: &Connection,
+    job: JobId,
+    attempt: i32,
+    body: &Bytes,
+) -> Result<(), StoreError> {
+    for (sequence, chunk) in chunks_of(body).enumerate() {
+        let sequence = to_integer(sequence);
+        let values: [&dyn rusqlite::ToSql; 4] = [job.as_uuid(), &attempt, &sequence, &&*chunk];
+        execute(connection, sql::INSERT_CHUNK, &values)?;
+    }
+    Ok(())
+}
+
 /// Writes a piece of a running attempt's result; false where the attempt is stale. The transaction
 /// is the only writer.
-pub(super) async fn write_result(
-    connection: &mut SqliteConnection,
+pub(super) fn write_result(
+    connection: &Connection,
     chunk: &ResultChunk,
 ) -> Result<bool, StoreError> {
-    let attempt = to_integer(chunk.attempt);
-    let written = sqlx::query(
+    let (id, attempt) = (chunk.id.as_uuid(), to_integer(chunk.attempt));
+    let written = execute(
+        connection,
         "INSERT INTO chunks (job_id, attempt, sequence, body) \
          SELECT id, attempt, $4, $5 FROM jobs \
          WHERE id = $1 AND state = 'running' AND attempt = $2 AND lease = $3 \
          ON CONFLICT (job_id, attempt, sequence) DO UPDATE SET body = excluded.body",
-    )
-    .bind(chunk.id.as_uuid())
-    .bind(attempt)
-    .bind(chunk.lease.as_uuid())
-    .bind(to_integer(chunk.sequence))
-    .bind(&*chunk.bytes)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected()
-        > 0;
+        &[
+            id,
+            &attempt,
+            chunk.lease.as_uuid(),
+            &to_integer(chunk.sequence),
+            &&*chunk.bytes,
+        ],
+    )?;
+    let written = written > 0;
     if written && chunk.sequence == 0 {
-        sqlx::query("DELETE FROM chunks WHERE job_id = $1 AND attempt > 0 AND attempt < $2")
-            .bind(chunk.id.as_uuid())
-            .bind(attempt)
-            .execute(connection)
-            .await?;
+        execute(
+            connection,
+            "DELETE FROM chunks WHERE job_id = $1 AND attempt > 0 AND attempt < $2",
+            &[id, &attempt],
+        )?;
     }
     Ok(written)
 }

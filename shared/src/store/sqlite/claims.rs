@@ -1,8 +1,8 @@
 //! From hints to claimed rows.
 
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, Row};
 
-use super::{clock_now, ids_as_json, uuids_as_json};
+use super::{clock_now, ids_as_json, statement::rows, uuids_as_json};
 use crate::{
     job::{JobId, KindName, LeaseId},
     store::{
@@ -14,7 +14,6 @@ use crate::{
 };
 
 /// A claim that is to be made.
-#[derive(Clone)]
 pub(super) struct Claim {
     pub(super) lease: LeaseId,
     /// As JSON.
@@ -50,53 +49,53 @@ impl Claim {
 
 /// `queued → running`; the rows that moved, and those that had by this very claim. The transaction
 /// is the caller's, and the only writer.
-pub(super) async fn claim(
-    connection: &mut SqliteConnection,
-    claim: &Claim,
-) -> Result<Vec<ClaimedRow>, StoreError> {
-    let mut rows: Vec<ClaimedRow> = sqlx::query_as(concat!(
-        "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, \
-         started_at = $2, progress = NULL \
-         WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND state = 'queued' \
-         AND kind IN (SELECT value FROM json_each($4)) AND (crashes > 0) = $6 \
-         AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
-         AND (deadline_at IS NULL OR deadline_at > $2) \
-         AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > $5) \
-         RETURNING ",
-        claimed_columns!()
-    ))
-    .bind(claim.lease.as_uuid())
-    .bind(claim.now)
-    .bind(&claim.ids)
-    .bind(&claim.kinds)
-    .bind(clock_now())
-    .bind(claim.standing == Standing::Suspect)
-    .fetch_all(&mut *connection)
-    .await?;
-    if rows.len() < claim.number_of_ids {
-        let claimed = uuids_as_json(rows.iter().map(|row| &row.id));
-        rows.extend(claimed_before(connection, claim, &claimed).await?);
+pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Vec<ClaimedRow>, StoreError> {
+    let mut claimed = rows(
+        connection,
+        concat!(
+            "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = $1, \
+             started_at = $2, progress = NULL \
+             WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND state = 'queued' \
+             AND kind IN (SELECT value FROM json_each($4)) AND (crashes > 0) = $6 \
+             AND (start_by IS NULL OR attempt > 0 OR start_by > $2) \
+             AND (deadline_at IS NULL OR deadline_at > $2) \
+             AND EXISTS (SELECT 1 FROM leases WHERE leases.id = $1 AND ends_at > $5) \
+             RETURNING ",
+            claimed_columns!()
+        ),
+        &[
+            claim.lease.as_uuid(),
+            &claim.now,
+            &claim.ids,
+            &claim.kinds,
+            &clock_now(),
+            &(claim.standing == Standing::Suspect),
+        ],
+        |row: &Row<'_>| ClaimedRow::try_from(row),
+    )?;
+    if claimed.len() < claim.number_of_ids {
+        let ids = uuids_as_json(claimed.iter().map(|row| &row.id));
+        claimed.extend(claimed_before(connection, claim, &ids)?);
     }
-    Ok(rows)
+    Ok(claimed)
 }
 
 /// What this very claim took before, its answer having been lost: no other has its lease and time.
-async fn claimed_before(
-    connection: &mut SqliteConnection,
+fn claimed_before(
+    connection: &Connection,
     claim: &Claim,
     claimed: &str,
 ) -> Result<Vec<ClaimedRow>, StoreError> {
-    Ok(sqlx::query_as(concat!(
-        "SELECT ",
-        claimed_columns!(),
-        " FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each($1)) \
-         AND id NOT IN (SELECT unhex(value) FROM json_each($2)) AND state = 'running' \
-         AND lease = $3 AND started_at = $4"
-    ))
-    .bind(&claim.ids)
-    .bind(claimed)
-    .bind(claim.lease.as_uuid())
-    .bind(claim.now)
-    .fetch_all(connection)
-    .await?)
+    rows(
+        connection,
+        concat!(
+            "SELECT ",
+            claimed_columns!(),
+            " FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each($1)) \
+             AND id NOT IN (SELECT unhex(value) FROM json_each($2)) AND state = 'running' \
+             AND lease = $3 AND started_at = $4"
+        ),
+        &[&claim.ids, &claimed, claim.lease.as_uuid(), &claim.now],
+        |row: &Row<'_>| ClaimedRow::try_from(row),
+    )
 }

@@ -1,8 +1,8 @@
 //! Forgetting jobs.
 
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
-use super::ids_as_json;
+use super::{ids_as_json, statement::execute};
 use crate::{job::JobId, store::StoreError};
 
 /// The tables that hold what belongs to a job, and the job itself last.
@@ -16,19 +16,13 @@ const DELETE: [&str; 5] = [
 ];
 
 /// Forgets jobs, with all that belongs to them; the transaction is the only writer.
-pub(super) async fn delete(
-    connection: &mut SqliteConnection,
-    jobs: &[JobId],
-) -> Result<(), StoreError> {
+pub(super) fn delete(connection: &Connection, jobs: &[JobId]) -> Result<(), StoreError> {
     if jobs.is_empty() {
         return Ok(());
     }
     let ids = ids_as_json(jobs);
     for statement in DELETE {
-        sqlx::query(statement)
-            .bind(&ids)
-            .execute(&mut *connection)
-            .await?;
+        execute(connection, statement, &[&ids])?;
     }
     Ok(())
 }

@@ -2,9 +2,14 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
-use super::{chunks, groups::GroupStatement, moves};
+use super::{
+    chunks,
+    groups::GroupStatement,
+    moves,
+    statement::{Unnamed, row},
+};
 use crate::{
     job::{JobResult, Outcome, State},
     store::{
@@ -16,17 +21,17 @@ use crate::{
 
 /// Records the ends of attempts: successes in statements for many, everything else as decided
 /// from its row. The transaction is the caller's, and the only writer.
-pub(super) async fn finish(
-    connection: &mut SqliteConnection,
+pub(super) fn finish(
+    connection: &Connection,
     finishes: &[Finish],
 ) -> Result<Vec<FinishOutcome>, StoreError> {
-    let succeeded = succeed(connection, finishes).await?;
+    let succeeded = succeed(connection, finishes)?;
     let mut outcomes = Vec::with_capacity(finishes.len());
     for finish in finishes {
         outcomes.push(if succeeded.contains(&attempt_of(finish)) {
             FinishOutcome::Recorded(State::Succeeded)
         } else {
-            finish_one(connection, finish).await?
+            finish_one(connection, finish)?
         });
     }
     Ok(outcomes)
@@ -48,8 +53,8 @@ static SUCCEED: LazyLock<GroupStatement> = LazyLock::new(|| {
 });
 
 /// `running → succeeded`; the attempts that moved. The others are no longer their jobs' newest.
-async fn succeed(
-    connection: &mut SqliteConnection,
+fn succeed(
+    connection: &Connection,
     finishes: &[Finish],
 ) -> Result<HashSet<RunningAttempt>, StoreError> {
     let successes: Vec<(&Finish, &JobResult)> = finishes
@@ -61,50 +66,51 @@ async fn succeed(
         .collect();
     let mut moved = HashSet::with_capacity(successes.len());
     for (statement, piece) in SUCCEED.pieces(&successes) {
-        let mut query = sqlx::query_as(statement);
+        let mut statement = Unnamed::prepare(connection, statement)?;
         for (finish, result) in piece {
-            query = query
-                .bind(finish.id.as_uuid())
-                .bind(to_integer(finish.attempt))
-                .bind(finish.lease.as_uuid())
-                .bind(finish.finished_at)
-                .bind(result.content_type.as_str())
-                .bind(result.status.map(i32::from))
-                .bind(headers_to_json(result)?)
-                .bind(to_size(result.body.size()))
-                .bind(inline_result(&result.body));
+            statement
+                .bind(finish.id.as_uuid())?
+                .bind(to_integer(finish.attempt))?
+                .bind(finish.lease.as_uuid())?
+                .bind(finish.finished_at)?
+                .bind(result.content_type.as_str())?
+                .bind(result.status.map(i32::from))?
+                .bind(headers_to_json(result)?)?
+                .bind(to_size(result.body.size()))?
+                .bind(inline_result(&result.body))?;
         }
-        let rows: Vec<RunningAttempt> = query.fetch_all(&mut *connection).await?;
-        moved.extend(rows);
+        statement.for_each(|row| {
+            moved.insert((row.get(0)?, row.get(1)?, row.get(2)?));
+            Ok(())
+        })?;
     }
     for (finish, result) in successes {
         if let Some(body) = result.body.inline()
             && moved.contains(&attempt_of(finish))
         {
-            chunks::write(connection, finish.id, to_integer(finish.attempt), body).await?;
+            chunks::write(connection, finish.id, to_integer(finish.attempt), body)?;
         }
     }
     Ok(moved)
 }
 
 /// Whatever is no plain success, decided from the row.
-async fn finish_one(
-    connection: &mut SqliteConnection,
-    finish: &Finish,
-) -> Result<FinishOutcome, StoreError> {
-    let row: Option<LockedRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        locked_columns!(),
-        " FROM jobs AS job WHERE job.id = $1"
-    ))
-    .bind(finish.id.as_uuid())
-    .fetch_optional(&mut *connection)
-    .await?;
+fn finish_one(connection: &Connection, finish: &Finish) -> Result<FinishOutcome, StoreError> {
+    let row = row(
+        connection,
+        concat!(
+            "SELECT ",
+            locked_columns!(),
+            " FROM jobs AS job WHERE job.id = $1"
+        ),
+        &[finish.id.as_uuid()],
+        |row| LockedRow::try_from(row),
+    )?;
     let row = row.map(Locked::try_from).transpose()?;
     match row.as_ref().and_then(|row| row.finish(finish)) {
         Some(moved) => {
             let state = moved.state();
-            moves::write(connection, &[moved]).await?;
+            moves::write(connection, &[moved])?;
             Ok(FinishOutcome::Recorded(state))
         }
         None => Ok(FinishOutcome::of_unchanged(row.as_ref(), finish)),

@@ -1,16 +1,19 @@
 //! What the API asks of SQLite.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
+use rusqlite::{Connection, ToSql};
 
-use super::{SqliteStore, clock_now, hot_writes::Insert, inserts};
+use super::{
+    SqliteStore, client_moves::Selection, clock_now, deletion, inserts, statement::execute,
+};
 use crate::{
     job::{Inserted, JobId, NewJob, State, Tenant},
     queue::Hint,
     store::{
         CancelOutcome, CancelledJobs, DeleteOutcome, FirstClaim, FirstClaimed, JobStore,
-        RetryOutcome, StoreError, sql,
+        RetryOutcome, StoreError,
+        moves::{Moved, finished},
+        sql,
     },
     timestamp::Timestamp,
 };
@@ -29,12 +32,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn insert(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {
-        let insert = &Insert {
-            jobs: Arc::new(jobs),
-            claim: None,
-        };
-        let write = || self.hot_writes.insert(insert.clone());
-        Ok(self.within("insert", write).await?.inserted)
+        let write = move |connection: &Connection| inserts::insert(connection, &jobs, None);
+        Ok(self.write("insert", write).await?.inserted)
     }
 
     async fn insert_and_claim(
@@ -42,26 +41,19 @@ impl JobStore for SqliteStore {
         jobs: Vec<NewJob>,
         claim: FirstClaim,
     ) -> Result<FirstClaimed, StoreError> {
-        let insert = &Insert {
-            jobs: Arc::new(jobs),
-            claim: Some(Arc::new(claim)),
-        };
-        let write = || self.hot_writes.insert(insert.clone());
-        self.within("insert_and_claim", write).await
+        let write = move |connection: &Connection| inserts::insert(connection, &jobs, Some(&claim));
+        self.write("insert_and_claim", write).await
     }
 
     async fn insert_all_or_none(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>, StoreError> {
-        let jobs = &jobs;
-        self.within("insert_all_or_none", || async move {
-            let mut transaction = self.begin().await?;
-            let outcomes = inserts::insert(&mut transaction, jobs, None)
-                .await?
-                .inserted;
-            if outcomes.iter().all(Inserted::is_stored) {
-                transaction.commit().await?;
-            } else {
-                transaction.rollback().await?;
+        self.write("insert_all_or_none", move |connection| {
+            // What shares its commit stays where none of these do.
+            execute(connection, "SAVEPOINT all_or_none", &[])?;
+            let outcomes = inserts::insert(connection, &jobs, None)?.inserted;
+            if !outcomes.iter().all(Inserted::is_stored) {
+                execute(connection, "ROLLBACK TO all_or_none", &[])?;
             }
+            execute(connection, "RELEASE all_or_none", &[])?;
             Ok(outcomes)
         })
         .await
@@ -73,13 +65,10 @@ impl JobStore for SqliteStore {
         key: &str,
         status: u16,
     ) -> Result<(), StoreError> {
-        self.within("set_replayed_status", || async move {
-            sqlx::query(sql::SET_REPLAYED_STATUS)
-                .bind(tenant.as_str())
-                .bind(key)
-                .bind(i32::from(status))
-                .execute(&self.writer)
-                .await?;
+        let (tenant, key) = (tenant.clone(), key.to_owned());
+        self.write("set_replayed_status", move |connection| {
+            let values: [&dyn ToSql; 3] = [&tenant.as_str(), &key, &i32::from(status)];
+            execute(connection, sql::SET_REPLAYED_STATUS, &values)?;
             Ok(())
         })
         .await
@@ -91,8 +80,13 @@ impl JobStore for SqliteStore {
         id: JobId,
         now: Timestamp,
     ) -> Result<Option<CancelOutcome>, StoreError> {
-        self.within("cancel", || self.cancel_once(tenant, id, now))
-            .await
+        let job = Selection::one(tenant, id);
+        self.write("cancel", move |connection| {
+            let moves = job.make(connection, |job| job.cancel(now))?;
+            let job = job.first(connection)?;
+            Ok(job.map(|job| CancelOutcome::of(!moves.is_empty(), job)))
+        })
+        .await
     }
 
     async fn cancel_all(
@@ -102,8 +96,10 @@ impl JobStore for SqliteStore {
         states: &[State],
         now: Timestamp,
     ) -> Result<CancelledJobs, StoreError> {
-        self.within("cancel_all", || {
-            self.cancel_all_once(tenant, ids, states, now)
+        let jobs = Selection::of(tenant, ids, states);
+        self.write("cancel_all", move |connection| {
+            let moves = jobs.make(connection, |job| job.cancel(now))?;
+            Ok(CancelledJobs::from_moves(&moves))
         })
         .await
     }
@@ -114,8 +110,13 @@ impl JobStore for SqliteStore {
         id: JobId,
         now: Timestamp,
     ) -> Result<Option<RetryOutcome>, StoreError> {
-        self.within("retry", || self.retry_once(tenant, id, now))
-            .await
+        let job = Selection::one(tenant, id);
+        self.write("retry", move |connection| {
+            let moves = job.make(connection, |job| job.retry(now))?;
+            let job = job.first(connection)?;
+            Ok(job.map(|job| RetryOutcome::of(!moves.is_empty(), job)))
+        })
+        .await
     }
 
     async fn retry_all(
@@ -125,8 +126,10 @@ impl JobStore for SqliteStore {
         states: &[State],
         now: Timestamp,
     ) -> Result<Vec<Hint>, StoreError> {
-        self.within("retry_all", || {
-            self.retry_all_once(tenant, ids, states, now)
+        let jobs = Selection::of(tenant, ids, states);
+        self.write("retry_all", move |connection| {
+            let moves = jobs.make(connection, |job| job.retry(now))?;
+            Ok(moves.iter().map(Moved::hint).collect())
         })
         .await
     }
@@ -136,7 +139,14 @@ impl JobStore for SqliteStore {
         tenant: &Tenant,
         id: JobId,
     ) -> Result<Option<DeleteOutcome>, StoreError> {
-        self.within("delete", || self.delete_once(tenant, id)).await
+        let job = Selection::one(tenant, id);
+        self.write("delete", move |connection| {
+            let finished = finished(&job.find(connection)?);
+            deletion::delete(connection, &finished)?;
+            let left = job.first(connection)?;
+            Ok(DeleteOutcome::of(!finished.is_empty(), left))
+        })
+        .await
     }
 
     async fn delete_all(
@@ -145,7 +155,12 @@ impl JobStore for SqliteStore {
         ids: &[JobId],
         states: &[State],
     ) -> Result<u64, StoreError> {
-        self.within("delete_all", || self.delete_all_once(tenant, ids, states))
-            .await
+        let jobs = Selection::of(tenant, ids, states);
+        self.write("delete_all", move |connection| {
+            let finished = finished(&jobs.find(connection)?);
+            deletion::delete(connection, &finished)?;
+            Ok(u64::try_from(finished.len()).unwrap_or(u64::MAX))
+        })
+        .await
     }
 }

@@ -1,19 +1,22 @@
 //! What the keepers ask of SQLite.
 
 use async_trait::async_trait;
-use sqlx::Sqlite;
+use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::{SqliteStore, clock_now, deletion, moves, uuids_as_json};
+use super::{
+    SqliteStore, clock_now, deletion, moves,
+    statement::{execute, rows},
+    uuids_as_json,
+};
 use crate::{
     job::JobId,
     queue::Hint,
     store::{
         KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
-        moves::{Locked, LockedRow, Moved, locked_columns},
+        moves::{Locked, LockedRow, Moved, decide, locked_columns},
         rows::all,
         sql,
-        transaction::Transaction,
     },
     timestamp::Timestamp,
 };
@@ -21,144 +24,131 @@ use crate::{
 #[async_trait]
 impl KeeperStore for SqliteStore {
     async fn enqueue_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Hint>, StoreError> {
-        self.within("enqueue_due", || async move {
-            let mut transaction = self.begin().await?;
-            let rows = sqlx::query_as(concat!(
-                "SELECT ",
-                locked_columns!(),
-                " FROM jobs AS job WHERE job.due_at IS NOT NULL AND job.due_at <= $1 \
-                 ORDER BY job.due_at LIMIT $2"
-            ))
-            .bind(now)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *transaction)
-            .await?;
-            let moves = write(transaction, rows, |job| job.enqueue(now)).await?;
+        self.write("enqueue_due", move |connection| {
+            let due = rows(
+                connection,
+                concat!(
+                    "SELECT ",
+                    locked_columns!(),
+                    " FROM jobs AS job WHERE job.due_at IS NOT NULL AND job.due_at <= $1 \
+                     ORDER BY job.due_at LIMIT $2"
+                ),
+                &[&now, &limit],
+                |row| LockedRow::try_from(row),
+            )?;
+            let moves = write(connection, due, |job| job.enqueue(now))?;
             Ok(moves.iter().map(Moved::hint).collect())
         })
         .await
     }
 
     async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError> {
-        self.within("rescue", || async move {
-            let mut transaction = self.begin().await?;
-            let ended: Vec<Uuid> = sqlx::query_scalar(
+        self.write("rescue", move |connection| {
+            let ended: Vec<Uuid> = rows(
+                connection,
                 "SELECT id FROM leases WHERE (sweeps = 0 AND ends_at <= $1) \
                  OR (sweeps = 1 AND ends_at <= $2)",
-            )
-            .bind(clock_now())
-            .bind(clock_now().before(SECOND_SWEEP_AFTER))
-            .fetch_all(&mut *transaction)
-            .await?;
+                &[&clock_now(), &clock_now().before(SECOND_SWEEP_AFTER)],
+                |row| row.get(0),
+            )?;
             if ended.is_empty() {
-                transaction.rollback().await?;
                 return Ok(Rescued::default());
             }
             let ended = uuids_as_json(&ended);
-            let rows: Vec<LockedRow> = sqlx::query_as(concat!(
-                "SELECT ",
-                locked_columns!(),
-                " FROM jobs AS job WHERE job.active AND job.state = 'running' \
-                 AND job.lease IN (SELECT unhex(value) FROM json_each($1)) LIMIT $2"
-            ))
-            .bind(&ended)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *transaction)
-            .await?;
-            if rows.len() < limit as usize {
-                sqlx::query(
+            let lost = rows(
+                connection,
+                concat!(
+                    "SELECT ",
+                    locked_columns!(),
+                    " FROM jobs AS job WHERE job.active AND job.state = 'running' \
+                     AND job.lease IN (SELECT unhex(value) FROM json_each($1)) LIMIT $2"
+                ),
+                &[&ended, &limit],
+                |row| LockedRow::try_from(row),
+            )?;
+            if lost.len() < limit as usize {
+                execute(
+                    connection,
                     "UPDATE leases SET sweeps = sweeps + 1 \
                      WHERE id IN (SELECT unhex(value) FROM json_each($1))",
-                )
-                .bind(&ended)
-                .execute(&mut *transaction)
-                .await?;
+                    &[&ended],
+                )?;
             }
-            Ok(Rescued::from_moves(
-                &write(transaction, rows, |job| job.rescue(now)).await?,
-            ))
+            let moves = write(connection, lost, |job| job.rescue(now))?;
+            Ok(Rescued::from_moves(&moves))
         })
         .await
     }
 
     async fn fail_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
-        self.within("fail_overdue", || async move {
-            let mut transaction = self.begin().await?;
-            let rows = sqlx::query_as(concat!(
-                "SELECT ",
-                locked_columns!(),
-                " FROM jobs AS job WHERE job.active AND job.overdue_at IS NOT NULL \
-                 AND job.overdue_at <= $1 AND job.state IN ('scheduled', 'queued') \
-                 AND (job.deadline_at <= $1 OR (job.attempt = 0 AND job.start_by <= $1)) LIMIT $2"
-            ))
-            .bind(now)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *transaction)
-            .await?;
-            let moves = write(transaction, rows, |job| job.fail_overdue(now)).await?;
+        self.write("fail_overdue", move |connection| {
+            let overdue = rows(
+                connection,
+                concat!(
+                    "SELECT ",
+                    locked_columns!(),
+                    " FROM jobs AS job WHERE job.active AND job.overdue_at IS NOT NULL \
+                     AND job.overdue_at <= $1 AND job.state IN ('scheduled', 'queued') \
+                     AND (job.deadline_at <= $1 OR (job.attempt = 0 AND job.start_by <= $1)) \
+                     LIMIT $2"
+                ),
+                &[&now, &limit],
+                |row| LockedRow::try_from(row),
+            )?;
+            let moves = write(connection, overdue, |job| job.fail_overdue(now))?;
             Ok(moves.iter().map(|moved| moved.id).collect())
         })
         .await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.within("delete_expired", || async move {
-            let mut transaction = self.begin().await?;
-            let expired: Vec<Uuid> = sqlx::query_scalar(
+        self.write("delete_expired", move |connection| {
+            let expired: Vec<Uuid> = rows(
+                connection,
                 "SELECT id FROM jobs WHERE expires_at IS NOT NULL AND expires_at <= $1 LIMIT $2",
-            )
-            .bind(now)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *transaction)
-            .await?;
+                &[&now, &limit],
+                |row| row.get(0),
+            )?;
             let jobs: Vec<JobId> = expired.into_iter().map(JobId::from_uuid).collect();
-            deletion::delete(&mut transaction, &jobs).await?;
-            transaction.commit().await?;
+            deletion::delete(connection, &jobs)?;
             Ok(u64::try_from(jobs.len()).unwrap_or(u64::MAX))
         })
         .await
     }
 
     async fn delete_expired_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.within("delete_expired_keys", || async move {
+        self.write("delete_expired_keys", move |connection| {
             let mut deleted = 0;
             for statement in sql::DELETE_EXPIRED_KEYS {
-                let done = sqlx::query(statement)
-                    .bind(now)
-                    .bind(i64::from(limit))
-                    .execute(&self.writer)
-                    .await?;
-                deleted += done.rows_affected();
+                deleted += execute(connection, statement, &[&now, &limit])?;
             }
-            Ok(deleted)
+            Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
         })
         .await
     }
 
     async fn delete_ended_leases(&self) -> Result<u64, StoreError> {
-        self.within("delete_ended_leases", || async {
-            let deleted = sqlx::query(
+        self.write("delete_ended_leases", move |connection| {
+            let deleted = execute(
+                connection,
                 "DELETE FROM leases WHERE ends_at < $1 AND NOT EXISTS \
                  (SELECT 1 FROM jobs WHERE active AND state = 'running' AND lease = leases.id)",
-            )
-            .bind(clock_now().before(LEASES_ARE_KEPT_FOR))
-            .execute(&self.writer)
-            .await?;
-            Ok(deleted.rows_affected())
+                &[&clock_now().before(LEASES_ARE_KEPT_FOR)],
+            )?;
+            Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
         })
         .await
     }
 }
 
-/// Decides and writes the moves of the rows that the transaction has read, and commits.
-async fn write(
-    mut transaction: Transaction<Sqlite>,
+/// Decides and writes the moves of the rows that the transaction has read.
+fn write(
+    connection: &Connection,
     rows: Vec<LockedRow>,
-    decide: impl Fn(&Locked) -> Option<Moved> + Send,
+    make: impl Fn(&Locked) -> Option<Moved>,
 ) -> Result<Vec<Moved>, StoreError> {
     let locked: Vec<Locked> = all(rows)?;
-    let moves: Vec<Moved> = locked.iter().filter_map(decide).collect();
-    moves::write(&mut transaction, &moves).await?;
-    transaction.commit().await?;
+    let moves = decide(&locked, make);
+    moves::write(connection, &moves)?;
     Ok(moves)
 }

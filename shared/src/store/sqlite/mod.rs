@@ -12,34 +12,36 @@ mod deletion;
 mod facts;
 mod finishes;
 mod groups;
-mod hot_writes;
 mod inserts;
 mod jobs;
 mod keeping;
 mod lookups;
 mod moves;
 mod reads;
+mod registry;
 mod runs;
+mod statement;
 mod suspects;
 mod uniqueness;
+mod writer;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
+use rusqlite::Connection;
 use sqlx::{
-    ConnectOptions, Sqlite,
+    ConnectOptions, Connection as _, Sqlite,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use uuid::Uuid;
 
 pub use self::facts::{SqliteFacts, can_keep_a_log, facts};
-use self::hot_writes::HotWrites;
+use self::writer::Writer;
 use super::{
     PoolUse, StoreError, deadline,
     lookups::Lookups,
     pool::{Limits, Pool},
     schema,
-    transaction::Transaction,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -52,13 +54,6 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// How many rows of an answer may be on their way from SQLite's thread: as many as a group has.
 const ROWS_HELD: usize = 512;
-
-/// The memory for pages that the writer has at hand, in KiB with a minus.
-const WRITER_CACHE: &str = "-16000";
-
-/// How many pages of 4 KiB the log takes before they are written to where they belong. A page is
-/// written by several commits one after another: a longer log writes it back once for all of them.
-const PAGES_A_CHECKPOINT: &str = "4000";
 
 /// Where an [`SqliteStore`] lies.
 #[derive(Clone, Debug)]
@@ -74,8 +69,7 @@ pub struct SqliteSettings {
 /// The store in an SQLite file.
 pub struct SqliteStore {
     reader: Pool<Sqlite>,
-    writer: Pool<Sqlite>,
-    hot_writes: HotWrites,
+    writer: Writer,
     lookups: Lookups,
     deadline: Duration,
     census: census::LastCensus,
@@ -95,39 +89,26 @@ impl SqliteStore {
     pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(&settings.path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // FULL: a commit is on disk before it is answered.
-            .synchronous(SqliteSynchronous::Full)
             .busy_timeout(settings.deadline)
             .disable_statement_logging();
-        let options = options.row_buffer_size(ROWS_HELD);
-        let writer_options = options
-            .clone()
-            .pragma("cache_size", WRITER_CACHE)
-            .pragma("wal_autocheckpoint", PAGES_A_CHECKPOINT);
-        let limits = |most| Limits {
-            most,
+        deadline::within(settings.deadline, "migrate", migrate(options.clone())).await?;
+        // A cache for each of them, in KiB: the system caches the file for all.
+        let options = options
+            .read_only(true)
+            .row_buffer_size(ROWS_HELD)
+            .pragma("cache_size", "-512");
+        let limits = Limits {
+            most: settings.readers,
             deadline: settings.deadline,
             longest_life: None,
         };
-        let writer: Pool<Sqlite> = Pool::new("writer", writer_options, limits(1));
-        let mut connection = writer.lend().await?;
-        schema::tolerant(&MIGRATIONS)
-            .run(&mut *connection)
-            .await
-            .map_err(schema::failed)?;
-        connection.settle();
-        let applied = sqlx::query_as(schema::APPLIED).fetch_all(&writer).await;
-        schema::check(&MIGRATIONS, applied)?;
-        // A cache for each of them, in KiB: the system caches the file for all.
-        let options = options.read_only(true).pragma("cache_size", "-512");
-        let reader = Pool::new("reader", options, limits(settings.readers));
+        let reader = Pool::new("reader", options, limits);
+        let (path, busy) = (settings.path.clone(), settings.deadline);
+        let writer = tokio::task::spawn_blocking(move || Writer::start(path, busy));
         Ok(Self {
             lookups: lookups::start(reader.clone(), settings.deadline),
             reader,
-            hot_writes: HotWrites::start(writer.clone()),
-            writer,
+            writer: writer.await.map_err(|_| StoreError::Panicked)??,
             deadline: settings.deadline,
             census: census::LastCensus::default(),
         })
@@ -145,16 +126,30 @@ impl SqliteStore {
         deadline::within(self.deadline, operation, ask()).await
     }
 
-    /// A transaction that is the writer from its beginning: one that turned from reader to writer
-    /// half way could be refused.
-    async fn begin(&self) -> Result<Transaction<Sqlite>, StoreError> {
-        begin(&self.writer).await
+    /// Makes a write within the deadline; see [`Writer::write`].
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        make: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        deadline::within(self.deadline, operation, self.writer.write(make)).await
     }
 }
 
-/// See [`SqliteStore::begin`].
-async fn begin(writer: &Pool<Sqlite>) -> Result<Transaction<Sqlite>, StoreError> {
-    Transaction::begin(writer, "BEGIN IMMEDIATE").await
+/// Makes the file where it is missing, and brings its schema up to this program's.
+async fn migrate(options: SqliteConnectOptions) -> Result<(), StoreError> {
+    let options = options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let mut connection = options.connect().await?;
+    schema::tolerant(&MIGRATIONS)
+        .run(&mut connection)
+        .await
+        .map_err(schema::failed)?;
+    let applied = sqlx::query_as(schema::APPLIED);
+    schema::check(&MIGRATIONS, applied.fetch_all(&mut connection).await)?;
+    Ok(connection.close().await?)
 }
 
 /// The time by the only clock there is.
@@ -176,41 +171,4 @@ fn uuids_as_json<'a>(ids: impl IntoIterator<Item = &'a Uuid>) -> String {
     }
     json.push(']');
     json
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use sqlx::Executor;
-
-    use super::{SqliteSettings, SqliteStore};
-    use crate::{
-        clock::{Clock, SystemClock},
-        store::{CensusStore, KeeperStore},
-    };
-
-    #[tokio::test]
-    async fn keepers_that_find_nothing_keep_the_writer() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = SqliteSettings {
-            path: folder.path().join("test.sqlite3"),
-            readers: 1,
-            deadline: Duration::from_secs(20),
-        };
-        let store = SqliteStore::open(&settings).await.unwrap();
-        // It goes with its connection.
-        let mark = "CREATE TEMPORARY TABLE mark (x)";
-        store.writer.execute(mark).await.unwrap();
-        let now = SystemClock.now();
-        store.rescue(now, 10).await.unwrap();
-        store.enqueue_due(now, 10).await.unwrap();
-        store.fail_overdue(now, 10).await.unwrap();
-        store.delete_expired(now, 10).await.unwrap();
-        store.delete_expired_keys(now, 10).await.unwrap();
-        store.delete_ended_leases().await.unwrap();
-        store.take_census().await.unwrap();
-        let found = store.writer.execute("SELECT * FROM temp.mark").await;
-        found.expect("the connection is the same");
-    }
 }

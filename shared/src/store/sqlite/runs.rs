@@ -1,11 +1,12 @@
 //! What the worker asks of SQLite for the jobs it runs.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::{SqliteStore, chunks, clock_now, ids_as_json};
+use super::{SqliteStore, chunks, clock_now, finishes, ids_as_json, statement::execute};
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, Priority, QueueName},
     queue::Hint,
@@ -25,43 +26,39 @@ impl RunStore for SqliteStore {
         worker: &str,
         duration: Duration,
     ) -> Result<(), StoreError> {
-        self.within("open_lease", || async move {
-            sqlx::query(
+        let worker = worker.to_owned();
+        self.write("open_lease", move |connection| {
+            execute(
+                connection,
                 "INSERT INTO leases (id, worker, ends_at) VALUES ($1, $2, $3) \
                  ON CONFLICT DO NOTHING",
-            )
-            .bind(lease.as_uuid())
-            .bind(worker)
-            .bind(clock_now().after(duration))
-            .execute(&self.writer)
-            .await?;
+                &[lease.as_uuid(), &worker, &clock_now().after(duration)],
+            )?;
             Ok(())
         })
         .await
     }
 
     async fn renew_lease(&self, lease: LeaseId, duration: Duration) -> Result<bool, StoreError> {
-        self.within("renew_lease", || async move {
+        self.write("renew_lease", move |connection| {
             let now = clock_now();
-            let renewed =
-                sqlx::query("UPDATE leases SET ends_at = $2 WHERE id = $1 AND ends_at > $3")
-                    .bind(lease.as_uuid())
-                    .bind(now.after(duration))
-                    .bind(now)
-                    .execute(&self.writer)
-                    .await?;
-            Ok(renewed.rows_affected() > 0)
+            let renewed = execute(
+                connection,
+                "UPDATE leases SET ends_at = $2 WHERE id = $1 AND ends_at > $3",
+                &[lease.as_uuid(), &now.after(duration), &now],
+            )?;
+            Ok(renewed > 0)
         })
         .await
     }
 
     async fn close_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
-        self.within("close_lease", || async move {
-            sqlx::query("UPDATE leases SET ends_at = min(ends_at, $2) WHERE id = $1")
-                .bind(lease.as_uuid())
-                .bind(clock_now())
-                .execute(&self.writer)
-                .await?;
+        self.write("close_lease", move |connection| {
+            execute(
+                connection,
+                "UPDATE leases SET ends_at = min(ends_at, $2) WHERE id = $1",
+                &[lease.as_uuid(), &clock_now()],
+            )?;
             Ok(())
         })
         .await
@@ -136,59 +133,56 @@ impl RunStore for SqliteStore {
     }
 
     async fn write_result_chunk(&self, chunk: &ResultChunk) -> Result<bool, StoreError> {
-        self.within("write_result_chunk", || async move {
-            let mut transaction = self.begin().await?;
-            let written = chunks::write_result(&mut transaction, chunk).await?;
-            transaction.commit().await?;
-            Ok(written)
-        })
-        .await
+        let chunk = chunk.clone();
+        let write = move |connection: &Connection| chunks::write_result(connection, &chunk);
+        self.write("write_result_chunk", write).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<FinishOutcome>, StoreError> {
-        let finishes = &Arc::new(finishes);
-        self.within("finish", || self.hot_writes.finish(finishes.clone()))
-            .await
+        let write = move |connection: &Connection| finishes::finish(connection, &finishes);
+        self.write("finish", write).await
     }
 
     async fn record_progress(&self, reports: &[ProgressReport]) -> Result<(), StoreError> {
-        self.within("record_progress", || async move {
-            let mut transaction = self.begin().await?;
-            for report in reports {
-                sqlx::query(
+        let reports = reports.to_vec();
+        self.write("record_progress", move |connection| {
+            for report in &reports {
+                execute(
+                    connection,
                     "UPDATE jobs SET progress = $4 WHERE id = $1 AND state = 'running' \
                      AND attempt = $2 AND lease = $3",
-                )
-                .bind(report.id.as_uuid())
-                .bind(to_integer(report.attempt))
-                .bind(report.lease.as_uuid())
-                .bind(to_json("progress", &report.progress)?)
-                .execute(&mut *transaction)
-                .await?;
+                    &[
+                        report.id.as_uuid(),
+                        &to_integer(report.attempt),
+                        report.lease.as_uuid(),
+                        &to_json("progress", &report.progress)?,
+                    ],
+                )?;
             }
-            transaction.commit().await
+            Ok(())
         })
         .await
     }
 
     async fn append_logs(&self, lines: &[LogLine]) -> Result<(), StoreError> {
-        self.within("append_logs", || async move {
-            let mut transaction = self.begin().await?;
-            for line in lines {
-                sqlx::query(
+        let lines = lines.to_vec();
+        self.write("append_logs", move |connection| {
+            for line in &lines {
+                execute(
+                    connection,
                     "INSERT INTO logs (job_id, attempt, sequence, logged_at, line, started_at) \
                      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-                )
-                .bind(line.job.as_uuid())
-                .bind(to_integer(line.attempt))
-                .bind(to_integer(line.sequence))
-                .bind(line.logged_at)
-                .bind(line.text.as_str())
-                .bind(line.started_at)
-                .execute(&mut *transaction)
-                .await?;
+                    &[
+                        line.job.as_uuid(),
+                        &to_integer(line.attempt),
+                        &to_integer(line.sequence),
+                        &line.logged_at,
+                        &line.text,
+                        &line.started_at,
+                    ],
+                )?;
             }
-            transaction.commit().await
+            Ok(())
         })
         .await
     }

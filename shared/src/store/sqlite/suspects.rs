@@ -1,12 +1,16 @@
 //! Suspects in SQLite, and the one way to claim them and all others.
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
-use super::{SqliteStore, chunks, claims::Claim};
+use super::{
+    SqliteStore, chunks,
+    claims::{self, Claim},
+};
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
-        StoreError, Suspect, SuspectStore,
+        StoreError, Suspect, SuspectStore, deadline,
         rows::to_json,
         suspects::{Standing, SuspectRow, suspect_columns},
     },
@@ -65,9 +69,10 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
         let kinds: Vec<&KindName> = kinds.iter().collect();
-        let claim = &Claim::of(lease, ids.iter(), &kinds, standing, now)?;
-        self.within("claim", || async move {
-            let rows = self.hot_writes.claim(claim.clone()).await?;
+        let claim = Claim::of(lease, ids.iter(), &kinds, standing, now)?;
+        deadline::within(self.deadline, "claim", async move {
+            let write = move |connection: &Connection| claims::claim(connection, &claim);
+            let rows = self.writer.write(write).await?;
             let mut jobs = Vec::with_capacity(rows.len());
             for mut row in rows {
                 if row.payload.is_none() {

@@ -1,3 +1,79 @@
 //! Who holds a unique key.
 
-crate::store::uniqueness::define_uniqueness!(sqlx::Sqlite, lock: "");
+use rusqlite::{Connection, Row};
+
+use super::{
+    moves,
+    statement::{execute, row},
+};
+use crate::{
+    job::{Inserted, JobId, NewJob},
+    store::{
+        StoreError,
+        moves::{Locked, LockedRow, locked_columns},
+        sql,
+        uniqueness::{Holder, Yield, held_until},
+    },
+    timestamp::Timestamp,
+};
+
+/// Takes the unique key of a submission; says what stands in its way, or which job it has
+/// replaced. The transaction is the only writer.
+pub(super) fn take(connection: &Connection, new: &NewJob) -> Result<Inserted, StoreError> {
+    let Some(unique) = &new.unique else {
+        return Ok(Inserted::Stored { replaced: None });
+    };
+    let (tenant, key) = (new.tenant.as_str(), unique.key.as_str());
+    let held_until = held_until(new, unique.mode);
+    let own = [
+        &tenant as _,
+        &key as _,
+        new.id.as_uuid() as _,
+        &held_until as _,
+    ];
+    if execute(connection, sql::TAKE_UNIQUE_KEY, &own)? > 0 {
+        return Ok(Inserted::Stored { replaced: None });
+    }
+    let holder = holder(connection, new, key)?;
+    let replaced = match holder.map(|holder| holder.yield_to(new, unique.mode)) {
+        None | Some(Yield::Free) => None,
+        Some(Yield::Own) => return Ok(Inserted::Stored { replaced: None }),
+        Some(Yield::Kept(job)) => return Ok(Inserted::UniqueExists { job }),
+        Some(Yield::Replaced(moved)) => {
+            let replaced = moved.id;
+            moves::write(connection, &[*moved])?;
+            Some(replaced)
+        }
+    };
+    execute(connection, sql::TAKE_OVER_UNIQUE_KEY, &own)?;
+    Ok(Inserted::Stored { replaced })
+}
+
+/// The job under whose name a key stands.
+fn holder(connection: &Connection, new: &NewJob, key: &str) -> Result<Option<Holder>, StoreError> {
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Option<(uuid::Uuid, Option<Timestamp>)> = row(
+        connection,
+        sql::unique_key!(),
+        &[&new.tenant.as_str(), &key],
+        read,
+    )?;
+    let Some((id, held_until)) = found else {
+        return Ok(None);
+    };
+    let job = row(
+        connection,
+        concat!(
+            "SELECT ",
+            locked_columns!(),
+            " FROM jobs AS job WHERE job.id = $1"
+        ),
+        &[&id],
+        |row| LockedRow::try_from(row),
+    )?;
+    Ok(Some(Holder {
+        id: JobId::from_uuid(id),
+        held_until,
+        job: job.map(Locked::try_from).transpose()?,
+    }))
+}

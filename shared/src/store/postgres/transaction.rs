@@ -2,9 +2,9 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Database, Executor};
+use sqlx::{Executor, PgConnection, Postgres};
 
-use super::{
+use crate::store::{
     StoreError,
     pool::{Lent, Pool},
 };
@@ -15,15 +15,12 @@ use super::{
 /// while its BEGIN is under way, the connection goes back inside a transaction of which nobody
 /// knows. What is asked next over it seems to be done and is not committed, and `now()` stands
 /// still, so that a lease which has ended looks alive.
-pub(super) struct Transaction<DB: Database>(Lent<DB>);
+pub(super) struct Transaction(Lent<Postgres>);
 
-impl<DB: Database> Transaction<DB>
-where
-    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
-{
+impl Transaction {
     /// Begins one, by this statement.
     pub(super) async fn begin(
-        pool: &Pool<DB>,
+        pool: &Pool<Postgres>,
         statement: &'static str,
     ) -> Result<Self, StoreError> {
         let mut transaction = Self(pool.lend().await?);
@@ -46,16 +43,16 @@ where
     }
 }
 
-impl<DB: Database> Deref for Transaction<DB> {
-    type Target = DB::Connection;
+impl Deref for Transaction {
+    type Target = PgConnection;
 
-    fn deref(&self) -> &DB::Connection {
+    fn deref(&self) -> &PgConnection {
         &self.0
     }
 }
 
-impl<DB: Database> DerefMut for Transaction<DB> {
-    fn deref_mut(&mut self) -> &mut DB::Connection {
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.0
     }
 }
@@ -65,10 +62,10 @@ mod tests {
     use std::time::Duration;
 
     use futures::poll;
-    use sqlx::Postgres;
     use tokio::time::sleep;
 
-    use super::{super::pool::Limits, *};
+    use super::*;
+    use crate::store::pool::Limits;
 
     const A_MOMENT: Duration = Duration::from_millis(5);
     const SOON: Duration = Duration::from_secs(20);

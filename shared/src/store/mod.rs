@@ -1,9 +1,9 @@
 //! The store: where jobs are, and the only truth about them.
 //!
 //! Seven traits: [`ReadStore`] (whatever reads the same in every dialect), [`RegistryStore`] (what
-//! processes make known to each other), [`CensusStore`] (the only one that counts) and, by who calls them, [`JobStore`] (the API), [`RunStore`] (a worker's runs),
-//! [`SuspectStore`] (its ward), [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in
-//! one transaction whose condition names the state and attempt that it expects. Every verb may be
+//! processes make known to each other), [`CensusStore`] (the only one that counts) and, by who calls
+//! them, [`JobStore`] (the API), [`RunStore`] (a worker's runs), [`SuspectStore`] (its ward),
+//! [`KeeperStore`] (the keepers). A verb is a move of the state machine, made in one transaction whose condition names the state and attempt that it expects. Every verb may be
 //! asked again where its answer was lost; every implementation passes the suite in `conformance`.
 
 mod census;
@@ -77,7 +77,7 @@ pub struct PoolUse {
     pub most: u32,
 }
 
-/// What reads the same in every dialect, and the catalogue of queues and kinds.
+/// What reads the same in every dialect.
 #[async_trait]
 pub trait ReadStore: Send + Sync + 'static {
     /// A tenant's job, none where it is not there or another's.

@@ -89,7 +89,7 @@ pub(super) const TAKE_UNIQUE_KEY: &str = "INSERT INTO unique_keys \
 pub(super) const TAKE_OVER_UNIQUE_KEY: &str = "UPDATE unique_keys \
      SET job_id = $3, held_until = $4 WHERE tenant = $1 AND key = $2";
 
-/// Postgres locks it, too.
+/// A macro, since Postgres locks what it finds by what it puts behind this.
 macro_rules! unique_key {
     () => {
         "SELECT job_id, held_until FROM unique_keys WHERE tenant = $1 AND key = $2"

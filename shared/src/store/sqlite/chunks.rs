@@ -1,7 +1,7 @@
 //! Bodies too large for their job's row.
 
 use bytes::Bytes;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::statement::execute;
 use crate::store::{ResultChunk, chunks_of, rows::to_integer};
@@ -16,9 +16,8 @@ pub(super) fn write(
     body: &Bytes,
 ) -> Result<(), StoreError> {
     for (sequence, chunk) in chunks_of(body).enumerate() {
-        let sequence = to_integer(sequence);
-        let values: [&dyn rusqlite::ToSql; 4] = [job.as_uuid(), &attempt, &sequence, &&*chunk];
-        execute(connection, sql::INSERT_CHUNK, &values)?;
+        let chunk = params![job.as_uuid(), attempt, to_integer(sequence), &*chunk];
+        execute(connection, sql::INSERT_CHUNK, chunk)?;
     }
     Ok(())
 }
@@ -36,12 +35,12 @@ pub(super) fn write_result(
          SELECT id, attempt, $4, $5 FROM jobs \
          WHERE id = $1 AND state = 'running' AND attempt = $2 AND lease = $3 \
          ON CONFLICT (job_id, attempt, sequence) DO UPDATE SET body = excluded.body",
-        &[
+        params![
             id,
-            &attempt,
+            attempt,
             chunk.lease.as_uuid(),
-            &to_integer(chunk.sequence),
-            &&*chunk.bytes,
+            to_integer(chunk.sequence),
+            &*chunk.bytes
         ],
     )?;
     let written = written > 0;

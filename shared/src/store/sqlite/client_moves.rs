@@ -1,6 +1,6 @@
 //! The cold moves that a client asks for: cancel, retry, delete, of one job and of many.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::{
     ids_as_json, moves,
@@ -61,13 +61,13 @@ impl Selection {
         Ok(locked)
     }
 
-    /// Moves them, as `make` decides each.
-    pub(super) fn make(
+    /// Moves them, each as it is decided.
+    pub(super) fn move_each(
         &self,
         connection: &Connection,
-        make: impl Fn(&Locked) -> Option<Moved>,
+        decide_one: impl Fn(&Locked) -> Option<Moved>,
     ) -> Result<Vec<Moved>, StoreError> {
-        let moves = decide(&self.find(connection)?, make);
+        let moves = decide(&self.find(connection)?, decide_one);
         moves::write(connection, &moves)?;
         Ok(moves)
     }
@@ -77,8 +77,8 @@ impl Selection {
         let Some(id) = self.ids.first() else {
             return Ok(None);
         };
-        let values: [&dyn rusqlite::ToSql; 2] = [&self.tenant.as_str(), id.as_uuid()];
-        let found = row(connection, sql::GET, &values, |row| JobRow::try_from(row))?;
+        let one = params![self.tenant.as_str(), id.as_uuid()];
+        let found = row(connection, sql::GET, one, |row| JobRow::try_from(row))?;
         found.map(Job::try_from).transpose()
     }
 }

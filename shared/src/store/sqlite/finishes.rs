@@ -8,7 +8,7 @@ use super::{
     chunks,
     groups::GroupStatement,
     moves,
-    statement::{Unnamed, row},
+    statement::{PositionalStatement, row},
 };
 use crate::{
     job::{JobResult, Outcome, State},
@@ -66,7 +66,7 @@ fn succeed(
         .collect();
     let mut moved = HashSet::with_capacity(successes.len());
     for (statement, piece) in SUCCEED.pieces(&successes) {
-        let mut statement = Unnamed::prepare(connection, statement)?;
+        let mut statement = PositionalStatement::prepare(connection, statement)?;
         for (finish, result) in piece {
             statement
                 .bind(finish.id.as_uuid())?

@@ -5,14 +5,14 @@ use std::{
     sync::LazyLock,
 };
 
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, params};
 
 use super::{
     chunks,
     claims::{self, Claim},
     clock_now,
     groups::GroupStatement,
-    statement::{Unnamed, execute, row},
+    statement::{PositionalStatement, execute, row},
     uniqueness,
 };
 use crate::{
@@ -115,8 +115,8 @@ fn insert_unique(
     if outcome.is_stored() {
         rows.insert(connection, &[job])?;
     } else if let Some(own) = &job.idempotency {
-        let values: [&dyn ToSql; 3] = [job.id.as_uuid(), &job.tenant.as_str(), &own.key.as_str()];
-        execute(connection, sql::GIVE_BACK_IDEMPOTENCY_KEY, &values)?;
+        let own = params![job.id.as_uuid(), job.tenant.as_str(), own.key.as_str()];
+        execute(connection, sql::GIVE_BACK_IDEMPOTENCY_KEY, own)?;
     }
     Ok(outcome)
 }
@@ -156,7 +156,8 @@ fn take_idempotency_keys(
             &[&tenant, &key],
             |row| KeyRow::try_from(row),
         )?;
-        rows.extend(found);
+        let missing = || StoreError::corrupt("idempotency key", "it is not there");
+        rows.push(found.ok_or_else(missing)?);
     }
     Ok(idempotency::repeated(jobs, &rows))
 }
@@ -182,7 +183,7 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn insert(&mut self, connection: &Connection, jobs: &[&NewJob]) -> Result<(), StoreError> {
         for (statement, piece) in INSERT.pieces(jobs) {
-            let mut statement = Unnamed::prepare(connection, statement)?;
+            let mut statement = PositionalStatement::prepare(connection, statement)?;
             for job in piece {
                 let claim = self.claim.filter(|claim| claim.ids.contains(&job.id));
                 let submitted = job.lifecycle();

@@ -1,7 +1,7 @@
 //! What the API asks of SQLite.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, params};
 
 use super::{
     SqliteStore, client_moves::Selection, clock_now, deletion, inserts, statement::execute,
@@ -67,8 +67,8 @@ impl JobStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let (tenant, key) = (tenant.clone(), key.to_owned());
         self.write("set_replayed_status", move |connection| {
-            let values: [&dyn ToSql; 3] = [&tenant.as_str(), &key, &i32::from(status)];
-            execute(connection, sql::SET_REPLAYED_STATUS, &values)?;
+            let replayed = params![tenant.as_str(), key, i32::from(status)];
+            execute(connection, sql::SET_REPLAYED_STATUS, replayed)?;
             Ok(())
         })
         .await
@@ -82,7 +82,7 @@ impl JobStore for SqliteStore {
     ) -> Result<Option<CancelOutcome>, StoreError> {
         let job = Selection::one(tenant, id);
         self.write("cancel", move |connection| {
-            let moves = job.make(connection, |job| job.cancel(now))?;
+            let moves = job.move_each(connection, |job| job.cancel(now))?;
             let job = job.first(connection)?;
             Ok(job.map(|job| CancelOutcome::of(!moves.is_empty(), job)))
         })
@@ -98,7 +98,7 @@ impl JobStore for SqliteStore {
     ) -> Result<CancelledJobs, StoreError> {
         let jobs = Selection::of(tenant, ids, states);
         self.write("cancel_all", move |connection| {
-            let moves = jobs.make(connection, |job| job.cancel(now))?;
+            let moves = jobs.move_each(connection, |job| job.cancel(now))?;
             Ok(CancelledJobs::from_moves(&moves))
         })
         .await
@@ -112,7 +112,7 @@ impl JobStore for SqliteStore {
     ) -> Result<Option<RetryOutcome>, StoreError> {
         let job = Selection::one(tenant, id);
         self.write("retry", move |connection| {
-            let moves = job.make(connection, |job| job.retry(now))?;
+            let moves = job.move_each(connection, |job| job.retry(now))?;
             let job = job.first(connection)?;
             Ok(job.map(|job| RetryOutcome::of(!moves.is_empty(), job)))
         })
@@ -128,7 +128,7 @@ impl JobStore for SqliteStore {
     ) -> Result<Vec<Hint>, StoreError> {
         let jobs = Selection::of(tenant, ids, states);
         self.write("retry_all", move |connection| {
-            let moves = jobs.make(connection, |job| job.retry(now))?;
+            let moves = jobs.move_each(connection, |job| job.retry(now))?;
             Ok(moves.iter().map(Moved::hint).collect())
         })
         .await

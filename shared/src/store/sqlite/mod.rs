@@ -3,6 +3,9 @@
 //! It differs from Postgres where SQLite has no arrays (lists go in as JSON), no row locks (there
 //! is one writer at a time, which is lock enough) and no clock of its own (the machine's is used:
 //! there is no other machine to disagree with).
+//!
+//! What writes goes by rusqlite, on the thread of [`writer`]; what only reads, and the migrations, go
+//! by sqlx.
 
 mod census;
 mod chunks;
@@ -52,7 +55,8 @@ use crate::{
 /// The schema, step by step.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
-/// How many rows of an answer may be on their way from SQLite's thread: as many as a group has.
+/// How many rows of an answer may be on their way from SQLite's thread: as many as a page or a group
+/// of questions has.
 const ROWS_HELD: usize = 512;
 
 /// Where an [`SqliteStore`] lies.
@@ -91,7 +95,7 @@ impl SqliteStore {
             .filename(&settings.path)
             .busy_timeout(settings.deadline)
             .disable_statement_logging();
-        deadline::within(settings.deadline, "migrate", migrate(options.clone())).await?;
+        migrate(options.clone(), settings.deadline).await?;
         // A cache for each of them, in KiB: the system caches the file for all.
         let options = options
             .read_only(true)
@@ -104,11 +108,12 @@ impl SqliteStore {
         };
         let reader = Pool::new("reader", options, limits);
         let (path, busy) = (settings.path.clone(), settings.deadline);
-        let writer = tokio::task::spawn_blocking(move || Writer::start(path, busy));
+        let starting = tokio::task::spawn_blocking(move || Writer::start(path, busy));
+        let starting = async { starting.await.unwrap_or(Err(StoreError::Panicked)) };
         Ok(Self {
             lookups: lookups::start(reader.clone(), settings.deadline),
             reader,
-            writer: writer.await.map_err(|_| StoreError::Panicked)??,
+            writer: deadline::within(busy, "open", starting).await?,
             deadline: settings.deadline,
             census: census::LastCensus::default(),
         })
@@ -130,19 +135,22 @@ impl SqliteStore {
     async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
-        make: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+        make: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         deadline::within(self.deadline, operation, self.writer.write(make)).await
     }
 }
 
-/// Makes the file where it is missing, and brings its schema up to this program's.
-async fn migrate(options: SqliteConnectOptions) -> Result<(), StoreError> {
+/// Makes the file where it is missing, and brings its schema up to this program's. A step may go
+/// through all jobs, and what a killed process has left in the log is written back at the end: there
+/// is a deadline for the connection alone.
+async fn migrate(options: SqliteConnectOptions, deadline: Duration) -> Result<(), StoreError> {
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
-    let mut connection = options.connect().await?;
+    let connecting = async { Ok(options.connect().await?) };
+    let mut connection = deadline::within(deadline, "connect", connecting).await?;
     schema::tolerant(&MIGRATIONS)
         .run(&mut connection)
         .await
@@ -171,4 +179,57 @@ fn uuids_as_json<'a>(ids: impl IntoIterator<Item = &'a Uuid>) -> String {
     }
     json.push(']');
     json
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread::sleep, time::Duration};
+
+    use super::{SqliteSettings, SqliteStore};
+    use crate::{
+        job::{Inserted, NewJob, Tenant, Unique, UniqueMode},
+        store::{JobStore, ReadStore, conformance::new_job},
+    };
+
+    #[tokio::test]
+    async fn all_or_none_undoes_nothing_that_shares_its_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = SqliteSettings {
+            path: folder.path().join("test.sqlite3"),
+            readers: 1,
+            deadline: Duration::from_secs(20),
+        };
+        let store = SqliteStore::open(&settings).await.unwrap();
+        let unique = || NewJob {
+            unique: Some(Unique {
+                key: "one".to_owned(),
+                mode: UniqueMode::WhileActive,
+            }),
+            ..new_job()
+        };
+        let (holder, plain, other) = (unique(), new_job(), new_job());
+        let (holder_id, plain_id, other_id) = (holder.id, plain.id, other.id);
+        store.insert(vec![holder]).await.unwrap();
+        let none = vec![plain, unique()];
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it is on the writer's own thread"
+        )]
+        let busy = store.writer.write(|_| {
+            sleep(Duration::from_millis(100));
+            Ok(())
+        });
+        let (busy, refused, inserted) = tokio::join!(
+            busy,
+            store.insert_all_or_none(none),
+            store.insert(vec![other])
+        );
+        busy.unwrap();
+        let refused = refused.unwrap();
+        assert_eq!(refused[1], Inserted::UniqueExists { job: holder_id });
+        assert!(inserted.unwrap()[0].is_stored());
+        let tenant = Tenant::default();
+        assert!(store.get(&tenant, other_id).await.unwrap().is_some());
+        assert!(store.get(&tenant, plain_id).await.unwrap().is_none());
+    }
 }

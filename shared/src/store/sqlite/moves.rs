@@ -23,7 +23,9 @@ pub(super) fn write(connection: &Connection, moves: &[Moved]) -> Result<(), Stor
 
 fn write_row(connection: &Connection, moved: &Moved) -> Result<(), StoreError> {
     let failure = moved.failure.as_ref();
-    let failure = failure.map(|failure| to_json("failure", failure));
+    let failure = failure
+        .map(|failure| to_json("failure", failure))
+        .transpose()?;
     execute(
         connection,
         "UPDATE jobs SET state = $2, attempt = $3, max_attempts = $4, crashes = $5, \
@@ -44,7 +46,7 @@ fn write_row(connection: &Connection, moved: &Moved) -> Result<(), StoreError> {
             &moved.queued_at,
             &moved.finished_at,
             &moved.expires_at,
-            &failure.transpose()?,
+            &failure,
             &moved.backoff.map(to_milliseconds),
             &moved.begins_anew,
         ],
@@ -58,7 +60,9 @@ fn write_attempt(
     attempt: &EndedAttempt,
 ) -> Result<(), StoreError> {
     let failure = attempt.failure.as_ref();
-    let failure = failure.map(|failure| to_json("failure", failure));
+    let failure = failure
+        .map(|failure| to_json("failure", failure))
+        .transpose()?;
     execute(
         connection,
         sql::INSERT_ENDED_ATTEMPT,
@@ -69,7 +73,7 @@ fn write_attempt(
             &attempt.finished_at,
             &attempt.worker.as_deref(),
             &attempt.outcome.as_str(),
-            &failure.transpose()?,
+            &failure,
         ],
     )?;
     Ok(())

@@ -1,7 +1,7 @@
 //! What a process makes known to all others.
 
 use async_trait::async_trait;
-use rusqlite::ToSql;
+use rusqlite::params;
 use uuid::Uuid;
 
 use super::{SqliteStore, statement::execute};
@@ -28,8 +28,8 @@ impl RegistryStore for SqliteStore {
         self.write("announce_kinds", move |connection| {
             for kind in &kinds {
                 let definition = to_json("kind", kind)?;
-                let values: [&dyn ToSql; 2] = [&kind.name.as_str(), &definition];
-                execute(connection, sql::ANNOUNCE_KIND, &values)?;
+                let announced = params![kind.name.as_str(), definition];
+                execute(connection, sql::ANNOUNCE_KIND, announced)?;
             }
             Ok(())
         })
@@ -39,8 +39,16 @@ impl RegistryStore for SqliteStore {
     async fn insert_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
         let key = key.clone();
         self.write("insert_api_key", move |connection| {
-            let queues = key.queues.as_ref().map(|names| to_json("queues", names));
-            let kinds = key.kinds.as_ref().map(|names| to_json("kinds", names));
+            let queues = key
+                .queues
+                .as_ref()
+                .map(|names| to_json("queues", names))
+                .transpose()?;
+            let kinds = key
+                .kinds
+                .as_ref()
+                .map(|names| to_json("kinds", names))
+                .transpose()?;
             execute(
                 connection,
                 sql::INSERT_API_KEY,
@@ -49,8 +57,8 @@ impl RegistryStore for SqliteStore {
                     &key.secret_hash.as_slice(),
                     &key.tenant.as_str(),
                     &to_json("scopes", &key.scopes)?,
-                    &queues.transpose()?,
-                    &kinds.transpose()?,
+                    &queues,
+                    &kinds,
                     &key.created_at,
                     &key.expires_at,
                 ],

@@ -52,8 +52,11 @@ fn prepared<'c>(
     statement: &str,
     parameters: &[&dyn ToSql],
 ) -> rusqlite::Result<CachedStatement<'c>> {
-    debug_assert!(parameters.len() <= NAMES.len());
     let mut statement = connection.prepare_cached(statement)?;
+    let (given, wanted) = (parameters.len(), statement.parameter_count());
+    if given != wanted || given > NAMES.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(given, wanted));
+    }
     for (name, value) in NAMES.into_iter().zip(parameters) {
         statement.raw_bind_parameter(name, value)?;
     }
@@ -61,12 +64,12 @@ fn prepared<'c>(
 }
 
 /// A statement whose parameters have no names, and are bound one after another.
-pub(super) struct Unnamed<'c> {
+pub(super) struct PositionalStatement<'c> {
     statement: CachedStatement<'c>,
     bound: usize,
 }
 
-impl<'c> Unnamed<'c> {
+impl<'c> PositionalStatement<'c> {
     pub(super) fn prepare(connection: &'c Connection, statement: &str) -> rusqlite::Result<Self> {
         let statement = connection.prepare_cached(statement)?;
         Ok(Self {

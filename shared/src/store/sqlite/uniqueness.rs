@@ -1,6 +1,6 @@
 //! Who holds a unique key.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     moves,
@@ -25,13 +25,8 @@ pub(super) fn take(connection: &Connection, new: &NewJob) -> Result<Inserted, St
     };
     let (tenant, key) = (new.tenant.as_str(), unique.key.as_str());
     let held_until = held_until(new, unique.mode);
-    let own = [
-        &tenant as _,
-        &key as _,
-        new.id.as_uuid() as _,
-        &held_until as _,
-    ];
-    if execute(connection, sql::TAKE_UNIQUE_KEY, &own)? > 0 {
+    let own = params![tenant, key, new.id.as_uuid(), held_until];
+    if execute(connection, sql::TAKE_UNIQUE_KEY, own)? > 0 {
         return Ok(Inserted::Stored { replaced: None });
     }
     let holder = holder(connection, new, key)?;
@@ -45,7 +40,7 @@ pub(super) fn take(connection: &Connection, new: &NewJob) -> Result<Inserted, St
             Some(replaced)
         }
     };
-    execute(connection, sql::TAKE_OVER_UNIQUE_KEY, &own)?;
+    execute(connection, sql::TAKE_OVER_UNIQUE_KEY, own)?;
     Ok(Inserted::Stored { replaced })
 }
 

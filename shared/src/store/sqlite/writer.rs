@@ -40,7 +40,7 @@ const STATEMENTS_KEPT: usize = 128;
 
 /// Takes writes to the one thread that makes them.
 pub(super) struct Writer {
-    writes: mpsc::Sender<Box<dyn Write>>,
+    writes: mpsc::Sender<Box<dyn PendingWrite>>,
     is_writing: Arc<AtomicBool>,
 }
 
@@ -50,15 +50,15 @@ impl Writer {
     pub(super) fn start(path: PathBuf, busy: Duration) -> Result<Self, StoreError> {
         let (writes, waiting) = mpsc::channel(MOST_WAITING);
         let is_writing = Arc::new(AtomicBool::new(false));
-        let mut place = Place {
+        let mut connection = WriterConnection {
             path,
             busy,
-            connection: None,
+            opened: None,
         };
-        place.connection()?;
+        connection.open()?;
         let thread = {
             let is_writing = is_writing.clone();
-            move || write_all(place, waiting, &is_writing)
+            move || write_all(connection, waiting, &is_writing)
         };
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
@@ -67,11 +67,11 @@ impl Writer {
         Ok(Self { writes, is_writing })
     }
 
-    /// Makes a write, and returns what came of it once it is committed. `make` is called again
-    /// where it shared a commit with one that is refused, and its error undoes all that it did.
+    /// Makes a write, and returns what came of it once it is committed. Where it shares a commit
+    /// with one that is refused, all is undone, and it is made again.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        make: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+        make: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, replied) = oneshot::channel();
         let write = Box::new(Asked {
@@ -97,7 +97,7 @@ impl Writer {
 }
 
 /// Something that is to be written.
-trait Write: Send {
+trait PendingWrite: Send {
     /// Whether anybody still waits for it. Whoever has gone away has been told that it failed, and
     /// asks again.
     fn is_awaited(&self) -> bool;
@@ -115,9 +115,9 @@ struct Asked<Make, T> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<Make, T> Write for Asked<Make, T>
+impl<Make, T> PendingWrite for Asked<Make, T>
 where
-    Make: FnMut(&Connection) -> Result<T, StoreError> + Send,
+    Make: Fn(&Connection) -> Result<T, StoreError> + Send,
     T: Send,
 {
     fn is_awaited(&self) -> bool {
@@ -138,40 +138,46 @@ where
 
 /// What the thread does.
 fn write_all(
-    mut place: Place,
-    mut waiting: mpsc::Receiver<Box<dyn Write>>,
+    mut connection: WriterConnection,
+    mut waiting: mpsc::Receiver<Box<dyn PendingWrite>>,
     is_writing: &AtomicBool,
 ) {
     let mut writes = Vec::new();
     while waiting.blocking_recv_many(&mut writes, MOST_TOGETHER) > 0 {
         is_writing.store(true, Ordering::Relaxed);
         writes.retain(|write| write.is_awaited());
-        place.write(std::mem::take(&mut writes));
+        connection.write_or_reopen(std::mem::take(&mut writes));
         is_writing.store(false, Ordering::Relaxed);
     }
 }
 
-/// Where is written to.
-struct Place {
+/// A connection that is opened anew where there is reason to doubt it.
+struct WriterConnection {
     path: PathBuf,
     busy: Duration,
-    /// None where it could not be opened, or was left inside a transaction.
-    connection: Option<Connection>,
+    /// None where it is to be opened before the next write.
+    opened: Option<Connection>,
 }
 
-impl Place {
+impl WriterConnection {
+    /// As [`write`](Self::write). Whatever panics there, the thread goes on, and who waited for
+    /// these writes is told that they were abandoned.
+    fn write_or_reopen(&mut self, writes: Vec<Box<dyn PendingWrite>>) {
+        if catch_unwind(AssertUnwindSafe(|| self.write(writes))).is_err() {
+            self.opened = None;
+        }
+    }
+
     /// Makes all of these writes in one commit. Where one of them is refused for what it is, each
     /// is made alone: it takes no other with it.
-    fn write(&mut self, mut writes: Vec<Box<dyn Write>>) {
+    fn write(&mut self, mut writes: Vec<Box<dyn PendingWrite>>) {
         let committed = self.commit(&mut writes);
-        let share_the_blame = writes.len() > 1
-            && committed
-                .as_ref()
-                .is_err_and(|error| !error.is_unavailable());
+        let is_refused = |error: &StoreError| !error.is_unavailable();
+        let make_each_alone = writes.len() > 1 && committed.as_ref().is_err_and(is_refused);
         for write in writes {
             let mut alone = [write];
-            let committed = if share_the_blame {
-                self.commit(&mut alone)
+            let committed = if make_each_alone {
+                self.commit_awaited(&mut alone)
             } else {
                 committed.clone()
             };
@@ -180,27 +186,39 @@ impl Place {
         }
     }
 
-    fn commit(&mut self, writes: &mut [Box<dyn Write>]) -> Result<(), StoreError> {
+    /// Commits it, unless nobody waits for it any more: those before it may have taken long.
+    fn commit_awaited(&mut self, alone: &mut [Box<dyn PendingWrite>; 1]) -> Result<(), StoreError> {
+        if alone[0].is_awaited() {
+            self.commit(alone)
+        } else {
+            Err(StoreError::timed_out())
+        }
+    }
+
+    fn commit(&mut self, writes: &mut [Box<dyn PendingWrite>]) -> Result<(), StoreError> {
         if writes.is_empty() {
             return Ok(());
         }
-        let connection = self.connection()?;
+        let connection = self.open()?;
         let committed = commit(connection, writes);
-        if !connection.is_autocommit() {
-            self.connection = None;
+        // A fault of the disk may have come from this very handle, and stay with it.
+        let is_in_doubt = committed.as_ref().is_err_and(StoreError::is_unavailable);
+        if is_in_doubt || !connection.is_autocommit() {
+            self.opened = None;
         }
         committed
     }
 
-    fn connection(&mut self) -> Result<&mut Connection, StoreError> {
-        let connection = match self.connection.take() {
+    /// The connection, opened where it is not.
+    fn open(&mut self) -> Result<&mut Connection, StoreError> {
+        let connection = match self.opened.take() {
             Some(connection) => connection,
-            None => self.open()?,
+            None => self.connect()?,
         };
-        Ok(self.connection.insert(connection))
+        Ok(self.opened.insert(connection))
     }
 
-    fn open(&self) -> Result<Connection, StoreError> {
+    fn connect(&self) -> Result<Connection, StoreError> {
         // It is there. Where it has been taken away, an empty one in its place would be no help.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
@@ -217,7 +235,10 @@ impl Place {
 
 /// All of them or none. A transaction that is the writer from its beginning: one that turned from
 /// reader to writer half way could be refused.
-fn commit(connection: &mut Connection, writes: &mut [Box<dyn Write>]) -> Result<(), StoreError> {
+fn commit(
+    connection: &mut Connection,
+    writes: &mut [Box<dyn PendingWrite>],
+) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for write in writes {
         // A panic would end the thread, and every later write would wait for nobody.

@@ -45,11 +45,11 @@ async fn count(writer: &Writer) -> i64 {
 async fn keep_busy(writer: &Arc<Writer>) -> std::sync::mpsc::Sender<()> {
     let (release, released) = channel();
     let (begun, has_begun) = oneshot::channel();
-    let (released, mut begun) = (Mutex::new(released), Some(begun));
+    let (released, begun) = (Mutex::new(released), Mutex::new(Some(begun)));
     let writer = writer.clone();
     tokio::spawn(async move {
         let wait = move |_: &Connection| {
-            if let Some(begun) = begun.take() {
+            if let Some(begun) = begun.lock().unwrap().take() {
                 begun.send(()).unwrap();
             }
             let _ = released.lock().unwrap().recv_timeout(SOON);
@@ -135,4 +135,35 @@ async fn it_is_told_that_the_file_is_not_there() {
     let refused = Writer::start(path.clone(), SOON).err().unwrap();
     assert!(refused.is_unavailable(), "{refused}");
     assert!(!fs::exists(path).unwrap());
+}
+
+#[tokio::test]
+async fn after_a_fault_of_the_disk_none_of_a_commit_is_there_and_the_file_is_opened_anew() {
+    let (writer, _folder) = writer();
+    // It goes with its connection.
+    let fill = |connection: &Connection| Ok(connection.pragma_update(None, "max_page_count", 2)?);
+    writer.write(fill).await.unwrap();
+    let busy = keep_busy(&writer).await;
+    let too_many = |connection: &Connection| {
+        let many = "INSERT INTO numbers WITH RECURSIVE n(x) AS \
+                    (SELECT 100 UNION ALL SELECT x + 1 FROM n WHERE x < 10000) SELECT x FROM n";
+        execute(connection, many, &[])
+    };
+    let (small, large, ()) = tokio::join!(add(&writer, 1), writer.write(too_many), async {
+        drop(busy)
+    });
+    assert!(large.unwrap_err().is_unavailable());
+    assert!(small.unwrap_err().is_unavailable());
+    assert_eq!(count(&writer).await, 0);
+    assert_eq!(writer.write(too_many).await.unwrap(), 9_901);
+}
+
+#[tokio::test]
+async fn a_statement_with_more_or_fewer_parameters_than_it_is_given_is_refused() {
+    let (writer, _folder) = writer();
+    let fewer = |connection: &Connection| execute(connection, ADD, &[]);
+    let more = |connection: &Connection| execute(connection, ADD, &[&1, &2]);
+    assert!(writer.write(fewer).await.is_err());
+    assert!(writer.write(more).await.is_err());
+    assert_eq!(count(&writer).await, 0);
 }

@@ -4,8 +4,8 @@
 //! is one writer at a time, which is lock enough) and no clock of its own (the machine's is used:
 //! there is no other machine to disagree with).
 //!
-//! What writes goes by rusqlite, on a thread of its own (`writer.rs`); what only reads, and the migrations, go
-//! by sqlx.
+//! What writes goes by rusqlite, on a thread of its own (`writer.rs`); what only reads, and the
+//! migrations, go by sqlx.
 
 mod census;
 mod chunks;

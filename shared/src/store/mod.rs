@@ -24,6 +24,7 @@ pub mod postgres;
 mod reads;
 mod rows;
 mod schema;
+mod selection;
 mod sql;
 pub mod sqlite;
 mod suspects;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{Postgres, postgres::PgConnection};
 use uuid::Uuid;
 
-use super::{begin, chunks, uniqueness};
+use super::{chunks, transaction::Transaction, uniqueness};
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
@@ -33,7 +33,7 @@ pub(super) async fn insert(
         connection.settle();
         return Ok(vec![Inserted::Stored { replaced: None }; jobs.len()]);
     }
-    let mut transaction = begin(pool).await?;
+    let mut transaction = Transaction::begin(pool).await?;
     let outcomes = insert_keyed(&mut transaction, jobs).await?;
     transaction.commit().await?;
     Ok(outcomes)

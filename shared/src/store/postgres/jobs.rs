@@ -2,11 +2,16 @@
 
 use async_trait::async_trait;
 
-use super::{PostgresStore, inserts};
+use super::{PostgresStore, client_moves, deletion, inserts};
 use crate::{
     job::{Inserted, JobId, NewJob, State, Tenant},
     queue::Hint,
-    store::{CancelOutcome, CancelledJobs, DeleteOutcome, JobStore, RetryOutcome, StoreError, sql},
+    store::{
+        CancelOutcome, CancelledJobs, DeleteOutcome, JobStore, RetryOutcome, StoreError,
+        moves::{Moved, finished},
+        selection::Selection,
+        sql,
+    },
     timestamp::Timestamp,
 };
 
@@ -66,8 +71,16 @@ impl JobStore for PostgresStore {
         id: JobId,
         now: Timestamp,
     ) -> Result<Option<CancelOutcome>, StoreError> {
-        self.within("cancel", || self.cancel_once(tenant, id, now))
-            .await
+        let job = &Selection::one(tenant, id);
+        self.within("cancel", || async move {
+            let mut transaction = self.begin().await?;
+            let moves =
+                client_moves::move_each(&mut transaction, job, |job| job.cancel(now)).await?;
+            let job = client_moves::first(&mut transaction, job).await?;
+            transaction.commit().await?;
+            Ok(job.map(|job| CancelOutcome::of(!moves.is_empty(), job)))
+        })
+        .await
     }
 
     async fn cancel_all(
@@ -77,8 +90,13 @@ impl JobStore for PostgresStore {
         states: &[State],
         now: Timestamp,
     ) -> Result<CancelledJobs, StoreError> {
-        self.within("cancel_all", || {
-            self.cancel_all_once(tenant, ids, states, now)
+        let jobs = &Selection::of(tenant, ids, states);
+        self.within("cancel_all", || async move {
+            let mut transaction = self.begin().await?;
+            let moves =
+                client_moves::move_each(&mut transaction, jobs, |job| job.cancel(now)).await?;
+            transaction.commit().await?;
+            Ok(CancelledJobs::from_moves(&moves))
         })
         .await
     }
@@ -89,8 +107,16 @@ impl JobStore for PostgresStore {
         id: JobId,
         now: Timestamp,
     ) -> Result<Option<RetryOutcome>, StoreError> {
-        self.within("retry", || self.retry_once(tenant, id, now))
-            .await
+        let job = &Selection::one(tenant, id);
+        self.within("retry", || async move {
+            let mut transaction = self.begin().await?;
+            let moves =
+                client_moves::move_each(&mut transaction, job, |job| job.retry(now)).await?;
+            let job = client_moves::first(&mut transaction, job).await?;
+            transaction.commit().await?;
+            Ok(job.map(|job| RetryOutcome::of(!moves.is_empty(), job)))
+        })
+        .await
     }
 
     async fn retry_all(
@@ -100,8 +126,13 @@ impl JobStore for PostgresStore {
         states: &[State],
         now: Timestamp,
     ) -> Result<Vec<Hint>, StoreError> {
-        self.within("retry_all", || {
-            self.retry_all_once(tenant, ids, states, now)
+        let jobs = &Selection::of(tenant, ids, states);
+        self.within("retry_all", || async move {
+            let mut transaction = self.begin().await?;
+            let moves =
+                client_moves::move_each(&mut transaction, jobs, |job| job.retry(now)).await?;
+            transaction.commit().await?;
+            Ok(moves.iter().map(Moved::hint).collect())
         })
         .await
     }
@@ -111,7 +142,16 @@ impl JobStore for PostgresStore {
         tenant: &Tenant,
         id: JobId,
     ) -> Result<Option<DeleteOutcome>, StoreError> {
-        self.within("delete", || self.delete_once(tenant, id)).await
+        let job = &Selection::one(tenant, id);
+        self.within("delete", || async move {
+            let mut transaction = self.begin().await?;
+            let finished = finished(&client_moves::lock(&mut transaction, job).await?);
+            deletion::delete(&mut transaction, &finished).await?;
+            let left = client_moves::first(&mut transaction, job).await?;
+            transaction.commit().await?;
+            Ok(DeleteOutcome::of(!finished.is_empty(), left))
+        })
+        .await
     }
 
     async fn delete_all(
@@ -120,7 +160,14 @@ impl JobStore for PostgresStore {
         ids: &[JobId],
         states: &[State],
     ) -> Result<u64, StoreError> {
-        self.within("delete_all", || self.delete_all_once(tenant, ids, states))
-            .await
+        let jobs = &Selection::of(tenant, ids, states);
+        self.within("delete_all", || async move {
+            let mut transaction = self.begin().await?;
+            let finished = finished(&client_moves::lock(&mut transaction, jobs).await?);
+            deletion::delete(&mut transaction, &finished).await?;
+            transaction.commit().await?;
+            Ok(u64::try_from(finished.len()).unwrap_or(u64::MAX))
+        })
+        .await
     }
 }

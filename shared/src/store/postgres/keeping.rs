@@ -9,7 +9,7 @@ use crate::{
     queue::Hint,
     store::{
         KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
-        moves::{Locked, LockedRow, Moved, locked_columns},
+        moves::{Locked, LockedRow, Moved, decide, locked_columns},
         rows::all,
         sql,
     },
@@ -150,10 +150,10 @@ impl KeeperStore for PostgresStore {
 async fn write(
     mut transaction: Transaction,
     rows: Vec<LockedRow>,
-    decide: impl Fn(&Locked) -> Option<Moved> + Send,
+    decide_one: impl Fn(&Locked) -> Option<Moved> + Send,
 ) -> Result<Vec<Moved>, StoreError> {
     let locked: Vec<Locked> = all(rows)?;
-    let moves: Vec<Moved> = locked.iter().filter_map(decide).collect();
+    let moves = decide(&locked, decide_one);
     moves::write(&mut transaction, &moves).await?;
     transaction.commit().await?;
     Ok(moves)

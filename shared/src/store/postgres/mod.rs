@@ -117,7 +117,7 @@ impl PostgresStore {
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
-        begin(&self.writer).await
+        Transaction::begin(&self.writer).await
     }
 
     /// See [`asking::within`].
@@ -131,10 +131,6 @@ impl PostgresStore {
     {
         asking::within(self.deadline, operation, ask).await
     }
-}
-
-async fn begin(writer: &Pool<Postgres>) -> Result<Transaction, StoreError> {
-    Transaction::begin(writer, "BEGIN").await
 }
 
 #[cfg(test)]

@@ -18,13 +18,10 @@ use crate::store::{
 pub(super) struct Transaction(Lent<Postgres>);
 
 impl Transaction {
-    /// Begins one, by this statement.
-    pub(super) async fn begin(
-        pool: &Pool<Postgres>,
-        statement: &'static str,
-    ) -> Result<Self, StoreError> {
+    /// Begins one.
+    pub(super) async fn begin(pool: &Pool<Postgres>) -> Result<Self, StoreError> {
         let mut transaction = Self(pool.lend().await?);
-        transaction.execute(statement).await?;
+        transaction.execute("BEGIN").await?;
         Ok(transaction)
     }
 
@@ -93,7 +90,7 @@ mod tests {
         for looks in 1..20 {
             // Until the connection is back: then the first look already sends the BEGIN.
             sleep(A_MOMENT).await;
-            let mut begin = Box::pin(Transaction::begin(&pool, "BEGIN"));
+            let mut begin = Box::pin(Transaction::begin(&pool));
             for look in 1..=looks {
                 if poll!(&mut begin).is_ready() {
                     has_begun = true;
@@ -121,17 +118,17 @@ mod tests {
         };
         let create = || sqlx::AssertSqlSafe(create.clone());
 
-        let mut dropped = Transaction::begin(&pool, "BEGIN").await.unwrap();
+        let mut dropped = Transaction::begin(&pool).await.unwrap();
         dropped.execute(create()).await.unwrap();
         drop(dropped);
         assert!(!exists().await);
 
-        let mut rolled_back = Transaction::begin(&pool, "BEGIN").await.unwrap();
+        let mut rolled_back = Transaction::begin(&pool).await.unwrap();
         rolled_back.execute(create()).await.unwrap();
         rolled_back.rollback().await.unwrap();
         assert!(!exists().await);
 
-        let mut committed = Transaction::begin(&pool, "BEGIN").await.unwrap();
+        let mut committed = Transaction::begin(&pool).await.unwrap();
         committed.execute(create()).await.unwrap();
         committed.commit().await.unwrap();
         assert!(exists().await);

@@ -4,17 +4,11 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use rusqlite::Connection;
 
-use super::{
-    chunks,
-    groups::GroupStatement,
-    moves,
-    statement::{PositionalStatement, row},
-};
+use super::{chunks, groups::GroupStatement, moves, statement::PositionalStatement};
 use crate::{
     job::{JobResult, Outcome, State},
     store::{
         Finish, FinishOutcome, StoreError, inline_result,
-        moves::{Locked, LockedRow, locked_columns},
         rows::{RunningAttempt, attempt_of, headers_to_json, to_integer, to_size},
     },
 };
@@ -96,17 +90,7 @@ fn succeed(
 
 /// Whatever is no plain success, decided from the row.
 fn finish_one(connection: &Connection, finish: &Finish) -> Result<FinishOutcome, StoreError> {
-    let row = row(
-        connection,
-        concat!(
-            "SELECT ",
-            locked_columns!(),
-            " FROM jobs AS job WHERE job.id = $1"
-        ),
-        &[finish.id.as_uuid()],
-        |row| LockedRow::try_from(row),
-    )?;
-    let row = row.map(Locked::try_from).transpose()?;
+    let row = moves::find(connection, finish.id)?;
     match row.as_ref().and_then(|row| row.finish(finish)) {
         Some(moved) => {
             let state = moved.state();

@@ -3,9 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::{
-    SqliteStore, client_moves::Selection, clock_now, deletion, inserts, statement::execute,
-};
+use super::{SqliteStore, client_moves, clock_now, deletion, inserts, statement::execute};
 use crate::{
     job::{Inserted, JobId, NewJob, State, Tenant},
     queue::Hint,
@@ -13,6 +11,7 @@ use crate::{
         CancelOutcome, CancelledJobs, DeleteOutcome, FirstClaim, FirstClaimed, JobStore,
         RetryOutcome, StoreError,
         moves::{Moved, finished},
+        selection::Selection,
         sql,
     },
     timestamp::Timestamp,
@@ -82,8 +81,8 @@ impl JobStore for SqliteStore {
     ) -> Result<Option<CancelOutcome>, StoreError> {
         let job = Selection::one(tenant, id);
         self.write("cancel", move |connection| {
-            let moves = job.move_each(connection, |job| job.cancel(now))?;
-            let job = job.first(connection)?;
+            let moves = client_moves::move_each(connection, &job, |job| job.cancel(now))?;
+            let job = client_moves::first(connection, &job)?;
             Ok(job.map(|job| CancelOutcome::of(!moves.is_empty(), job)))
         })
         .await
@@ -98,7 +97,7 @@ impl JobStore for SqliteStore {
     ) -> Result<CancelledJobs, StoreError> {
         let jobs = Selection::of(tenant, ids, states);
         self.write("cancel_all", move |connection| {
-            let moves = jobs.move_each(connection, |job| job.cancel(now))?;
+            let moves = client_moves::move_each(connection, &jobs, |job| job.cancel(now))?;
             Ok(CancelledJobs::from_moves(&moves))
         })
         .await
@@ -112,8 +111,8 @@ impl JobStore for SqliteStore {
     ) -> Result<Option<RetryOutcome>, StoreError> {
         let job = Selection::one(tenant, id);
         self.write("retry", move |connection| {
-            let moves = job.move_each(connection, |job| job.retry(now))?;
-            let job = job.first(connection)?;
+            let moves = client_moves::move_each(connection, &job, |job| job.retry(now))?;
+            let job = client_moves::first(connection, &job)?;
             Ok(job.map(|job| RetryOutcome::of(!moves.is_empty(), job)))
         })
         .await
@@ -128,7 +127,7 @@ impl JobStore for SqliteStore {
     ) -> Result<Vec<Hint>, StoreError> {
         let jobs = Selection::of(tenant, ids, states);
         self.write("retry_all", move |connection| {
-            let moves = jobs.move_each(connection, |job| job.retry(now))?;
+            let moves = client_moves::move_each(connection, &jobs, |job| job.retry(now))?;
             Ok(moves.iter().map(Moved::hint).collect())
         })
         .await
@@ -141,9 +140,9 @@ impl JobStore for SqliteStore {
     ) -> Result<Option<DeleteOutcome>, StoreError> {
         let job = Selection::one(tenant, id);
         self.write("delete", move |connection| {
-            let finished = finished(&job.find(connection)?);
+            let finished = finished(&client_moves::find(connection, &job)?);
             deletion::delete(connection, &finished)?;
-            let left = job.first(connection)?;
+            let left = client_moves::first(connection, &job)?;
             Ok(DeleteOutcome::of(!finished.is_empty(), left))
         })
         .await
@@ -157,7 +156,7 @@ impl JobStore for SqliteStore {
     ) -> Result<u64, StoreError> {
         let jobs = Selection::of(tenant, ids, states);
         self.write("delete_all", move |connection| {
-            let finished = finished(&jobs.find(connection)?);
+            let finished = finished(&client_moves::find(connection, &jobs)?);
             deletion::delete(connection, &finished)?;
             Ok(u64::try_from(finished.len()).unwrap_or(u64::MAX))
         })

@@ -14,7 +14,7 @@ use crate::{
     queue::Hint,
     store::{
         KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
-        moves::{Locked, LockedRow, Moved, decide, locked_columns},
+        moves::{Locked, LockedRow, Moved, locked_columns},
         rows::all,
         sql,
     },
@@ -36,7 +36,7 @@ impl KeeperStore for SqliteStore {
                 &[&now, &limit],
                 |row| LockedRow::try_from(row),
             )?;
-            let moves = write(connection, due, |job| job.enqueue(now))?;
+            let moves = move_each(connection, due, |job| job.enqueue(now))?;
             Ok(moves.iter().map(Moved::hint).collect())
         })
         .await
@@ -74,7 +74,7 @@ impl KeeperStore for SqliteStore {
                     &[&ended],
                 )?;
             }
-            let moves = write(connection, lost, |job| job.rescue(now))?;
+            let moves = move_each(connection, lost, |job| job.rescue(now))?;
             Ok(Rescued::from_moves(&moves))
         })
         .await
@@ -95,7 +95,7 @@ impl KeeperStore for SqliteStore {
                 &[&now, &limit],
                 |row| LockedRow::try_from(row),
             )?;
-            let moves = write(connection, overdue, |job| job.fail_overdue(now))?;
+            let moves = move_each(connection, overdue, |job| job.fail_overdue(now))?;
             Ok(moves.iter().map(|moved| moved.id).collect())
         })
         .await
@@ -141,14 +141,12 @@ impl KeeperStore for SqliteStore {
     }
 }
 
-/// Decides and writes the moves of the rows that the transaction has read.
-fn write(
+/// Moves the jobs whose rows the transaction has read, each as it is decided.
+fn move_each(
     connection: &Connection,
     rows: Vec<LockedRow>,
-    make: impl Fn(&Locked) -> Option<Moved>,
+    decide_one: impl Fn(&Locked) -> Option<Moved>,
 ) -> Result<Vec<Moved>, StoreError> {
     let locked: Vec<Locked> = all(rows)?;
-    let moves = decide(&locked, make);
-    moves::write(connection, &moves)?;
-    Ok(moves)
+    moves::move_each(connection, &locked, decide_one)
 }

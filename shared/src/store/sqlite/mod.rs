@@ -123,7 +123,7 @@ impl SqliteStore {
     async fn within<Asked, T>(
         &self,
         operation: &'static str,
-        ask: impl Fn() -> Asked + Send,
+        ask: impl FnOnce() -> Asked + Send,
     ) -> Result<T, StoreError>
     where
         Asked: Future<Output = Result<T, StoreError>> + Send,

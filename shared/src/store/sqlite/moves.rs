@@ -1,14 +1,43 @@
-//! Writing the moves that were decided one job at a time.
+//! The moves that are decided one job at a time.
 
 use rusqlite::Connection;
 
-use super::statement::execute;
-use crate::store::{
-    StoreError,
-    moves::{EndedAttempt, Moved},
-    rows::{to_integer, to_json, to_milliseconds},
-    sql,
+use super::statement::{execute, row};
+use crate::{
+    job::JobId,
+    store::{
+        StoreError,
+        moves::{EndedAttempt, Locked, LockedRow, Moved, decide, locked_columns},
+        rows::{to_integer, to_json, to_milliseconds},
+        sql,
+    },
 };
+
+/// A job, held by this transaction, the only writer.
+pub(super) fn find(connection: &Connection, id: JobId) -> Result<Option<Locked>, StoreError> {
+    let found = row(
+        connection,
+        concat!(
+            "SELECT ",
+            locked_columns!(),
+            " FROM jobs AS job WHERE job.id = $1"
+        ),
+        &[id.as_uuid()],
+        |row| LockedRow::try_from(row),
+    )?;
+    found.map(Locked::try_from).transpose()
+}
+
+/// Moves jobs that this transaction has read, each as it is decided.
+pub(super) fn move_each(
+    connection: &Connection,
+    jobs: &[Locked],
+    decide_one: impl Fn(&Locked) -> Option<Moved>,
+) -> Result<Vec<Moved>, StoreError> {
+    let moves = decide(jobs, decide_one);
+    write(connection, &moves)?;
+    Ok(moves)
+}
 
 /// Writes moves of rows that this transaction has read, being the only writer.
 pub(super) fn write(connection: &Connection, moves: &[Moved]) -> Result<(), StoreError> {

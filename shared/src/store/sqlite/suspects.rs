@@ -10,7 +10,7 @@ use super::{
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
-        StoreError, Suspect, SuspectStore, deadline,
+        StoreError, Suspect, SuspectStore,
         rows::to_json,
         suspects::{Standing, SuspectRow, suspect_columns},
     },
@@ -70,7 +70,7 @@ impl SqliteStore {
     ) -> Result<Vec<ClaimedJob>, StoreError> {
         let kinds: Vec<&KindName> = kinds.iter().collect();
         let claim = Claim::of(lease, ids.iter(), &kinds, standing, now)?;
-        deadline::within(self.deadline, "claim", async move {
+        self.within("claim", || async move {
             let write = move |connection: &Connection| claims::claim(connection, &claim);
             let rows = self.writer.write(write).await?;
             let mut jobs = Vec::with_capacity(rows.len());

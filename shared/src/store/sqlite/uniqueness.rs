@@ -9,9 +9,7 @@ use super::{
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
-        StoreError,
-        moves::{Locked, LockedRow, locked_columns},
-        sql,
+        StoreError, sql,
         uniqueness::{Holder, Yield, held_until},
     },
     timestamp::Timestamp,
@@ -56,19 +54,10 @@ fn holder(connection: &Connection, new: &NewJob, key: &str) -> Result<Option<Hol
     let Some((id, held_until)) = found else {
         return Ok(None);
     };
-    let job = row(
-        connection,
-        concat!(
-            "SELECT ",
-            locked_columns!(),
-            " FROM jobs AS job WHERE job.id = $1"
-        ),
-        &[&id],
-        |row| LockedRow::try_from(row),
-    )?;
+    let id = JobId::from_uuid(id);
     Ok(Some(Holder {
-        id: JobId::from_uuid(id),
+        id,
         held_until,
-        job: job.map(Locked::try_from).transpose()?,
+        job: moves::find(connection, id)?,
     }))
 }

@@ -58,6 +58,7 @@ stores_conform! {
         a_job_reads_back_as_it_was_submitted
         a_group_is_stored_as_a_whole
         an_insert_asked_twice_stores_once
+        a_group_of_which_one_is_there_adds_the_others
         a_large_payload_reaches_the_claim_byte_for_byte
     }
     groups {

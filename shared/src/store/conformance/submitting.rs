@@ -9,7 +9,7 @@ use super::{
     fixture::{new_job, tenant},
 };
 use crate::{
-    job::{NewJob, Priority, State, filter::PageRequest},
+    job::{Inserted, NewJob, Priority, State, filter::PageRequest},
     store::{CHUNK_SIZE, INLINE_LIMIT},
 };
 
@@ -74,6 +74,19 @@ pub(super) async fn an_insert_asked_twice_stores_once(fixture: &Fixture) {
         .await
         .unwrap();
     assert_eq!(list.len(), 1);
+}
+
+pub(super) async fn a_group_of_which_one_is_there_adds_the_others(fixture: &Fixture) {
+    let (there, added) = (new_job(), new_job());
+    let ids = [there.id, added.id];
+    let lease = fixture.lease().await;
+    fixture.running_as(lease, there.clone()).await;
+    let inserted = fixture.store.insert(vec![there, added]).await.unwrap();
+    assert!(inserted.iter().all(Inserted::is_stored));
+    assert_eq!(
+        [fixture.state(ids[0]).await, fixture.state(ids[1]).await],
+        [State::Running, State::Queued]
+    );
 }
 
 pub(super) async fn a_large_payload_reaches_the_claim_byte_for_byte(fixture: &Fixture) {

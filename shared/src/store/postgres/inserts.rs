@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Postgres, postgres::PgConnection};
+use sqlx::{
+    Postgres,
+    postgres::{PgArguments, PgConnection},
+    query::Query,
+};
 use uuid::Uuid;
 
 use super::{chunks, transaction::Transaction, uniqueness};
@@ -18,6 +22,31 @@ use crate::{
     },
 };
 
+/// Each list is unnested in the select list: in FROM Postgres would lay each into a store of its own
+/// first, which is a tenth of the statement.
+macro_rules! insert_jobs {
+    ($but:literal) => {
+        concat!(
+            "INSERT INTO jobs (id, tenant, kind, queue, priority, state, max_attempts, created_at, \
+             run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
+             payload_type, payload_size, payload) \
+             SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), \
+             unnest($5::smallint[]), unnest($6::text[]), unnest($7::integer[]), \
+             unnest($8::timestamptz[]), unnest($9::timestamptz[]), unnest($10::timestamptz[]), \
+             unnest($11::timestamptz[]), unnest($12::timestamptz[]), unnest($13::bigint[]), \
+             unnest($14::bigint[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), \
+             unnest($18::bigint[]), unnest($19::bytea[])",
+            $but
+        )
+    };
+}
+
+/// Refused as a whole where one of the jobs is there already.
+const NEW_ROWS: &str = insert_jobs!("");
+
+/// Adds those that are not there. Looking for each costs a third more.
+const MISSING_ROWS: &str = insert_jobs!(" ON CONFLICT (id) DO NOTHING");
+
 /// Stores what can be stored: in one statement where nothing about the group asks for more.
 pub(super) async fn insert(
     pool: &Pool<Postgres>,
@@ -27,16 +56,31 @@ pub(super) async fn insert(
         job.idempotency.is_none() && job.unique.is_none() && job.payload.len() <= INLINE_LIMIT
     };
     if jobs.iter().all(is_plain) {
-        let mut connection = pool.lend().await?;
-        let jobs: Vec<&NewJob> = jobs.iter().collect();
-        insert_rows(&mut connection, &jobs).await?;
-        connection.settle();
+        insert_plain(pool, &jobs.iter().collect::<Vec<_>>()).await?;
         return Ok(vec![Inserted::Stored { replaced: None }; jobs.len()]);
     }
     let mut transaction = Transaction::begin(pool).await?;
     let outcomes = insert_keyed(&mut transaction, jobs).await?;
     transaction.commit().await?;
     Ok(outcomes)
+}
+
+/// A group without keys is one statement, which is its own transaction. All are taken for new; only
+/// where one turns out to be there, the answer to its insert having been lost, is each looked for.
+async fn insert_plain(pool: &Pool<Postgres>, jobs: &[&NewJob]) -> Result<(), StoreError> {
+    let mut connection = pool.lend().await?;
+    match insertion(NEW_ROWS, jobs)?.execute(&mut *connection).await {
+        Err(sqlx::Error::Database(refusal)) if refusal.is_unique_violation() => {
+            insertion(MISSING_ROWS, jobs)?
+                .execute(&mut *connection)
+                .await?;
+        }
+        inserted => {
+            inserted?;
+        }
+    }
+    connection.settle();
+    Ok(())
 }
 
 /// Stores what its keys allow; the transaction is the caller's.
@@ -52,7 +96,9 @@ pub(super) async fn insert_keyed(
         .iter()
         .filter(|job| outcome_of(job).is_stored())
         .collect();
-    insert_rows(connection, &accepted).await?;
+    insertion(MISSING_ROWS, &accepted)?
+        .execute(&mut *connection)
+        .await?;
     for job in accepted {
         chunks::write(connection, job.id, 0, &job.payload).await?;
     }
@@ -76,10 +122,8 @@ async fn take_idempotency_keys(
     let texts: Vec<&str> = keys.iter().map(|(_, own)| own.key.as_str()).collect();
     sqlx::query(
         "INSERT INTO idempotency_keys (tenant, key, fingerprint, job_id, status, expires_at) \
-         SELECT own.tenant, own.key, own.fingerprint, own.job_id, own.status, own.expires_at \
-         FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::integer[], \
-         $6::timestamptz[]) \
-         AS own (tenant, key, fingerprint, job_id, status, expires_at) \
+         SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bytea[]), unnest($4::uuid[]), \
+         unnest($5::integer[]), unnest($6::timestamptz[]) \
          ON CONFLICT (tenant, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
          job_id = excluded.job_id, status = excluded.status, expires_at = excluded.expires_at \
          WHERE idempotency_keys.expires_at <= $7",
@@ -111,7 +155,7 @@ async fn take_idempotency_keys(
     .await?;
     let rows: Vec<KeyRow> = sqlx::query_as(
         "SELECT tenant, key, fingerprint, job_id, status FROM idempotency_keys \
-         WHERE (tenant, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+         WHERE (tenant, key) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
     )
     .bind(&tenants)
     .bind(&texts)
@@ -144,8 +188,11 @@ async fn take_unique_keys(
     Ok(())
 }
 
-/// One statement for the whole group: an array a column.
-async fn insert_rows(connection: &mut PgConnection, jobs: &[&NewJob]) -> Result<(), StoreError> {
+/// A statement of [`NEW_ROWS`] or [`MISSING_ROWS`] with these jobs: an array a column.
+fn insertion<'a>(
+    statement: &'static str,
+    jobs: &[&'a NewJob],
+) -> Result<Query<'a, Postgres, PgArguments>, StoreError> {
     fn column<'a, T>(jobs: &[&'a NewJob], of: impl FnMut(&'a NewJob) -> T) -> Vec<T> {
         jobs.iter().copied().map(of).collect()
     }
@@ -154,36 +201,24 @@ async fn insert_rows(connection: &mut PgConnection, jobs: &[&NewJob]) -> Result<
         .iter()
         .map(|job| metadata_to_json(&job.metadata))
         .collect::<Result<_, _>>()?;
-    sqlx::query(
-        "INSERT INTO jobs (id, tenant, kind, queue, priority, state, max_attempts, created_at, \
-         run_at, queued_at, start_by, deadline_at, timeout_ms, retain_s, metadata, traceparent, \
-         payload_type, payload_size, payload) \
-         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], \
-         $6::text[], $7::integer[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], \
-         $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::bigint[], $15::text[], \
-         $16::text[], $17::text[], $18::bigint[], $19::bytea[]) \
-         ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(column(jobs, |job| *job.id.as_uuid()))
-    .bind(column(jobs, |job| job.tenant.as_str()))
-    .bind(column(jobs, |job| job.kind.as_str()))
-    .bind(column(jobs, |job| job.queue.as_str()))
-    .bind(column(jobs, |job| job.priority.rank()))
-    .bind(column(jobs, |job| job.lifecycle().state.as_str()))
-    .bind(column(jobs, |job| to_integer(job.max_attempts)))
-    .bind(column(jobs, |job| job.created_at))
-    .bind(column(jobs, |job| job.run_at))
-    .bind(column(jobs, NewJob::queued_at))
-    .bind(column(jobs, |job| job.start_by))
-    .bind(column(jobs, |job| job.deadline_at))
-    .bind(column(jobs, |job| job.timeout.map(to_milliseconds)))
-    .bind(column(jobs, |job| to_seconds(job.retain)))
-    .bind(metadata)
-    .bind(column(jobs, |job| job.traceparent.as_deref()))
-    .bind(column(jobs, |job| job.payload_type.as_str()))
-    .bind(column(jobs, |job| to_size(job.payload.len())))
-    .bind(column(jobs, |job| inline(&job.payload)))
-    .execute(connection)
-    .await?;
-    Ok(())
+    Ok(sqlx::query(statement)
+        .bind(column(jobs, |job| *job.id.as_uuid()))
+        .bind(column(jobs, |job| job.tenant.as_str()))
+        .bind(column(jobs, |job| job.kind.as_str()))
+        .bind(column(jobs, |job| job.queue.as_str()))
+        .bind(column(jobs, |job| job.priority.rank()))
+        .bind(column(jobs, |job| job.lifecycle().state.as_str()))
+        .bind(column(jobs, |job| to_integer(job.max_attempts)))
+        .bind(column(jobs, |job| job.created_at))
+        .bind(column(jobs, |job| job.run_at))
+        .bind(column(jobs, NewJob::queued_at))
+        .bind(column(jobs, |job| job.start_by))
+        .bind(column(jobs, |job| job.deadline_at))
+        .bind(column(jobs, |job| job.timeout.map(to_milliseconds)))
+        .bind(column(jobs, |job| to_seconds(job.retain)))
+        .bind(metadata)
+        .bind(column(jobs, |job| job.traceparent.as_deref()))
+        .bind(column(jobs, |job| job.payload_type.as_str()))
+        .bind(column(jobs, |job| to_size(job.payload.len())))
+        .bind(column(jobs, |job| inline(&job.payload))))
 }

@@ -72,9 +72,11 @@ async fn write_rows(connection: &mut PgConnection, moves: &[Moved]) -> Result<()
          ELSE coalesce(moved.backoff_ms, jobs.backoff_ms) END, \
          start_by = CASE WHEN moved.begins_anew THEN NULL ELSE jobs.start_by END, \
          deadline_at = CASE WHEN moved.begins_anew THEN NULL ELSE jobs.deadline_at END \
-         FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::integer[], \
-         $6::boolean[], $7::uuid[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], \
-         $11::timestamptz[], $12::text[], $13::bigint[], $14::boolean[]) \
+         FROM (SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::integer[]), \
+         unnest($4::integer[]), unnest($5::integer[]), unnest($6::boolean[]), unnest($7::uuid[]), \
+         unnest($8::timestamptz[]), unnest($9::timestamptz[]), unnest($10::timestamptz[]), \
+         unnest($11::timestamptz[]), unnest($12::text[]), unnest($13::bigint[]), \
+         unnest($14::boolean[])) \
          AS moved (id, state, attempt, max_attempts, crashes, cancel_requested, lease, run_at, \
          queued_at, finished_at, expires_at, failure, backoff_ms, begins_anew) \
          WHERE jobs.id = moved.id",

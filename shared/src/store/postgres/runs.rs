@@ -183,7 +183,8 @@ impl RunStore for PostgresStore {
         self.within("record_progress", || async move {
             sqlx::query(
                 "UPDATE jobs SET progress = report.progress \
-                 FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[]) \
+                 FROM (SELECT unnest($1::uuid[]), unnest($2::integer[]), unnest($3::uuid[]), \
+                 unnest($4::text[])) \
                  AS report (id, attempt, lease, progress) \
                  WHERE jobs.id = report.id AND state = 'running' \
                  AND jobs.attempt = report.attempt AND jobs.lease = report.lease",
@@ -218,8 +219,9 @@ impl RunStore for PostgresStore {
         self.within("append_logs", || async move {
             sqlx::query(
                 "INSERT INTO logs (job_id, attempt, sequence, logged_at, line, started_at) \
-                 SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], \
-                 $4::timestamptz[], $5::text[], $6::timestamptz[]) ON CONFLICT DO NOTHING",
+                 SELECT unnest($1::uuid[]), unnest($2::integer[]), unnest($3::integer[]), \
+                 unnest($4::timestamptz[]), unnest($5::text[]), unnest($6::timestamptz[]) \
+                 ON CONFLICT DO NOTHING",
             )
             .bind(
                 lines
@@ -347,8 +349,9 @@ async fn succeed(
          result_type = done.result_type, result_status = done.result_status, \
          result_headers = done.result_headers, result_size = done.result_size, \
          result = done.result \
-         FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::timestamptz[], $5::text[], \
-         $6::integer[], $7::text[], $8::bigint[], $9::bytea[]) \
+         FROM (SELECT unnest($1::uuid[]), unnest($2::integer[]), unnest($3::uuid[]), \
+         unnest($4::timestamptz[]), unnest($5::text[]), unnest($6::integer[]), unnest($7::text[]), \
+         unnest($8::bigint[]), unnest($9::bytea[])) \
          AS done (id, attempt, lease, finished_at, result_type, result_status, result_headers, \
          result_size, result) \
          WHERE jobs.id = done.id AND jobs.state = 'running' AND jobs.attempt = done.attempt \

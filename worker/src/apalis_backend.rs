@@ -141,7 +141,8 @@ where
                 // The executor catches a handler's panic; this one came from elsewhere.
                 Err(error) => Some(outcome_of_lost_run(error.to_string())),
             };
-            let recording = finisher.record(&hold, kind.as_str(), outcome);
+            // In a box of its own: it is large, and most of a job's time it is not there.
+            let recording = finisher.record(&hold, kind.as_str(), outcome).boxed();
             recording.instrument(hold.span.clone()).await;
             Ok(())
         }

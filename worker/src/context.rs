@@ -36,7 +36,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 /// One attempt at a job, as its handler sees it.
 pub struct JobContext {
-    job: ClaimedJob,
+    job: Box<ClaimedJob>,
     cancellation: CancellationToken,
     reports: mpsc::Sender<Report>,
     clock: SynchronisedClock,
@@ -47,7 +47,7 @@ pub struct JobContext {
 
 impl JobContext {
     pub(crate) fn new(
-        job: ClaimedJob,
+        job: Box<ClaimedJob>,
         cancellation: CancellationToken,
         reports: mpsc::Sender<Report>,
         clock: SynchronisedClock,

@@ -84,7 +84,7 @@ impl Executor {
             .outcome(context.job(), ending, stopped_by, ended_at)
     }
 
-    fn context_of(&self, job: ClaimedJob) -> JobContext {
+    fn context_of(&self, job: Box<ClaimedJob>) -> JobContext {
         // A token of its own: the handler cannot call off its job by firing it, and does not hear
         // of a request to stop before the executor knows that this is why it ends.
         let cancellation = CancellationToken::new();

@@ -11,6 +11,7 @@ use apalis_core::{
         ext::{event_listener::EventListenerExt, parallelize::ParallelizeExt},
     },
 };
+use futures::FutureExt;
 use tokio::{sync::mpsc, task::JoinError};
 
 use crate::{apalis_backend::ClaimedJobs, executor::Executor, finisher::Finisher, running::Run};
@@ -46,7 +47,8 @@ pub(crate) fn monitor(
             .on_event(|_, _| {})
             .build(move |run: Run| {
                 let executor = executor.clone();
-                async move { executor.execute(run).await }
+                // In a box: it passes through every layer, and each would move all of it.
+                async move { executor.execute(run).await }.boxed()
             })
     })
 }

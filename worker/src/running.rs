@@ -24,8 +24,8 @@ use crate::lease::Lease;
 
 /// A claimed job on its way to its handler.
 pub(crate) struct Run {
-    /// What is to be done.
-    pub(crate) job: ClaimedJob,
+    /// What is to be done. It goes through channels and layers, and each would move all of it.
+    pub(crate) job: Box<ClaimedJob>,
     /// What is held for it.
     pub(crate) hold: Arc<Hold>,
 }
@@ -89,6 +89,7 @@ impl Running {
             running: self.clone(),
             _slot: slot,
         });
+        let job = Box::new(job);
         Run { job, hold }
     }
 

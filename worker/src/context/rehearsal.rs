@@ -89,7 +89,13 @@ impl Rehearsal {
             most_bytes: usize::MAX,
         };
         Ok(Self {
-            context: JobContext::new(job, CancellationToken::new(), sender, clock, results),
+            context: JobContext::new(
+                Box::new(job),
+                CancellationToken::new(),
+                sender,
+                clock,
+                results,
+            ),
             reports: Mutex::new(reports),
         })
     }

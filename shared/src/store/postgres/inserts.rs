@@ -154,8 +154,10 @@ async fn take_idempotency_keys(
     .execute(&mut *connection)
     .await?;
     let rows: Vec<KeyRow> = sqlx::query_as(
-        "SELECT tenant, key, fingerprint, job_id, status FROM idempotency_keys \
-         WHERE (tenant, key) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
+        "SELECT taken.tenant, taken.key, fingerprint, job_id, status \
+         FROM (SELECT unnest($1::text[]), unnest($2::text[])) AS own (tenant, key) \
+         JOIN idempotency_keys AS taken \
+         ON taken.tenant = ANY (ARRAY[own.tenant]) AND taken.key = ANY (ARRAY[own.key])",
     )
     .bind(&tenants)
     .bind(&texts)

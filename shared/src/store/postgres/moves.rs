@@ -79,7 +79,7 @@ async fn write_rows(connection: &mut PgConnection, moves: &[Moved]) -> Result<()
          unnest($14::boolean[])) \
          AS moved (id, state, attempt, max_attempts, crashes, cancel_requested, lease, run_at, \
          queued_at, finished_at, expires_at, failure, backoff_ms, begins_anew) \
-         WHERE jobs.id = moved.id",
+         WHERE jobs.id = ANY (ARRAY[moved.id])",
     )
     .bind(ids)
     .bind(column(moves, |moved| moved.state().as_str()))

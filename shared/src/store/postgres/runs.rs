@@ -186,7 +186,7 @@ impl RunStore for PostgresStore {
                  FROM (SELECT unnest($1::uuid[]), unnest($2::integer[]), unnest($3::uuid[]), \
                  unnest($4::text[])) \
                  AS report (id, attempt, lease, progress) \
-                 WHERE jobs.id = report.id AND state = 'running' \
+                 WHERE jobs.id = ANY (ARRAY[report.id]) AND state = 'running' \
                  AND jobs.attempt = report.attempt AND jobs.lease = report.lease",
             )
             .bind(
@@ -354,7 +354,7 @@ async fn succeed(
          unnest($8::bigint[]), unnest($9::bytea[])) \
          AS done (id, attempt, lease, finished_at, result_type, result_status, result_headers, \
          result_size, result) \
-         WHERE jobs.id = done.id AND jobs.state = 'running' AND jobs.attempt = done.attempt \
+         WHERE jobs.id = ANY (ARRAY[done.id]) AND jobs.state = 'running' AND jobs.attempt = done.attempt \
          AND jobs.lease = done.lease RETURNING jobs.id, jobs.attempt, jobs.lease",
     )
     .bind(column(&successes, |(finish, _)| *finish.id.as_uuid()))

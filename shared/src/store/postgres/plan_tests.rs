@@ -1,0 +1,262 @@
+//! How Postgres plans what is on the way of a job, whatever it knows of the tables by then.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sqlx::Executor;
+
+use super::{PostgresSettings, PostgresStore};
+use crate::{
+    clock::{Clock, SystemClock},
+    job::{
+        ClaimedJob, Failure, Idempotency, JobId, JobResult, LeaseId, NewJob, Outcome, Progress,
+        Tenant, Unique, UniqueMode, failure::FailureType,
+    },
+    store::{
+        Finish, JobStore, KeeperStore, LogLine, ProgressReport, ReadStore, RegistryStore,
+        ResultChunk, RunStore, SuspectStore,
+        conformance::{empty_postgres, new_job},
+        sql,
+    },
+    timestamp::Timestamp,
+};
+
+#[tokio::test]
+async fn lanes_are_found_without_reading_all_that_waits() {
+    let store = empty_postgres().await;
+    store.migrate().await.unwrap();
+    store.create_queue(&new_job().queue).await.unwrap();
+    let waiting = (0..5_000).map(|_| new_job()).collect();
+    store.insert(waiting).await.unwrap();
+    store.reader.execute("ANALYZE jobs").await.unwrap();
+    assert_eq!(store.lanes().await.unwrap().len(), 1);
+    let explained = sqlx::AssertSqlSafe(format!("EXPLAIN {}", sql::LANES));
+    let plan: Vec<String> = sqlx::query_scalar(explained)
+        .fetch_all(&store.reader)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("using jobs_active"), "{plan}");
+    assert!(!plan.contains("Scan on jobs "), "{plan}");
+}
+
+#[tokio::test]
+async fn what_is_on_the_way_of_a_job_is_planned_once() {
+    let schema = empty_postgres().await;
+    schema.migrate().await.unwrap();
+    let store = with_one_writer(&schema).await;
+    let lease = LeaseId::generate(&SystemClock);
+    for _ in 0..10 {
+        let id = JobId::generate(&SystemClock);
+        let now = SystemClock.now();
+        store.get(&Tenant::default(), id).await.unwrap();
+        store.claim(lease, &[id], &[], now).await.unwrap();
+    }
+    let planned: Vec<(i64, i64, String)> = sqlx::query_as(
+        "SELECT generic_plans, custom_plans, statement FROM pg_prepared_statements \
+         WHERE statement LIKE '%jobs%' AND statement NOT LIKE '%pg_prepared%'",
+    )
+    .fetch_all(&store.writer)
+    .await
+    .unwrap();
+    assert_eq!(planned.len(), 3, "{planned:?}");
+    for (generic, custom, statement) in planned {
+        assert!(generic > 0 && custom == 0, "{statement}");
+    }
+}
+
+/// A plan stays: one that is made while there are few rows serves when there are many.
+#[tokio::test]
+async fn rows_are_looked_up_even_by_plans_of_small_tables() {
+    let schema = empty_postgres().await;
+    schema.migrate().await.unwrap();
+    let few = (0..60).map(|number| with_keys(new_job(), number));
+    schema.insert(few.collect()).await.unwrap();
+    schema.writer.execute("ANALYZE").await.unwrap();
+    let store = with_one_writer(&schema).await;
+    ask_everything(&store).await;
+    let prepared: Vec<(String, String, i32)> = sqlx::query_as(
+        "SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements",
+    )
+    .fetch_all(&store.writer)
+    .await
+    .unwrap();
+    let moves = prepared
+        .iter()
+        .filter(|(_, statement, _)| statement.starts_with("UPDATE jobs"));
+    assert_eq!(moves.count(), 4, "claim, success, progress, any other move");
+    for (name, statement, parameters) in prepared {
+        let plan = plan_of(&store, &name, parameters).await;
+        assert!(!reads_all_jobs_or_keys(&plan), "{statement}\n{plan:#?}");
+    }
+}
+
+/// The plan that a prepared statement has, a line a step and a line a condition.
+async fn plan_of(store: &PostgresStore, name: &str, parameters: i32) -> Vec<String> {
+    let nulls = vec!["NULL"; usize::try_from(parameters).unwrap()].join(", ");
+    let arguments = if nulls.is_empty() {
+        nulls
+    } else {
+        format!("({nulls})")
+    };
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name} {arguments}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .fetch_all(&store.writer)
+        .await
+        .unwrap()
+}
+
+/// Whether a step goes through a whole table or through an index of all its rows.
+fn reads_all_jobs_or_keys(plan: &[String]) -> bool {
+    let of_all_rows = ["jobs_by_tenant", "jobs_pkey", "_keys_pkey"];
+    plan.iter().enumerate().any(|(number, step)| {
+        let condition = plan.get(number + 1);
+        let is_lookup = condition.is_some_and(|condition| condition.contains("Index Cond"));
+        let through_all = of_all_rows.iter().any(|index| step.contains(index));
+        step.contains("Seq Scan on jobs") || (step.contains("Scan") && through_all && !is_lookup)
+    })
+}
+
+/// A store on the database of another, with one connection for moves: all of them are planned by it.
+async fn with_one_writer(schema: &PostgresStore) -> PostgresStore {
+    let name: String = sqlx::query_scalar("SELECT current_database()")
+        .fetch_one(&schema.writer)
+        .await
+        .unwrap();
+    let server = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names one");
+    let mut url: url::Url = server.parse().unwrap();
+    url.set_path(&name);
+    let store = PostgresStore::connect(&PostgresSettings {
+        url: url.to_string().into(),
+        connections: 2,
+        deadline: Duration::from_secs(10),
+    });
+    store.unwrap()
+}
+
+fn with_keys(job: NewJob, number: usize) -> NewJob {
+    NewJob {
+        idempotency: Some(Idempotency {
+            key: format!("key-{number}"),
+            fingerprint: [7; 32],
+            status: 202,
+            expires_at: job.created_at.after(Duration::from_secs(60)),
+        }),
+        unique: Some(Unique {
+            key: format!("key-{number}"),
+            mode: UniqueMode::WhileActive,
+        }),
+        ..job
+    }
+}
+
+/// Each statement for moves at least once.
+async fn ask_everything(store: &PostgresStore) {
+    let (now, tenant) = (SystemClock.now(), Tenant::default());
+    let later = now.after(Duration::from_secs(3_600));
+    let plain: Vec<NewJob> = (0..4).map(|_| new_job()).collect();
+    let ids: Vec<JobId> = plain.iter().map(|job| job.id).collect();
+    let (kinds, queues) = (vec![plain[0].kind.clone()], vec![plain[0].queue.clone()]);
+    store.insert(plain.clone()).await.unwrap();
+    store.insert(plain).await.unwrap();
+    store
+        .insert(vec![with_keys(new_job(), 0), with_keys(new_job(), 0)])
+        .await
+        .unwrap();
+    let jobs = claimed(store, &ids, now).await;
+    finish(
+        store,
+        &jobs[0],
+        Outcome::Succeeded(JobResult::new("a/b", "done")),
+    )
+    .await;
+    let failure = Failure::new(FailureType::Error, "it went wrong");
+    finish(store, &jobs[1], Outcome::Failed(failure.clone())).await;
+    let retry = Outcome::RetryAt {
+        run_at: now,
+        backoff: Duration::ZERO,
+        failure,
+    };
+    finish(store, &jobs[2], retry).await;
+    store.retry(&tenant, ids[1], now).await.unwrap();
+    store.cancel(&tenant, ids[3], now).await.unwrap();
+    store.enqueue_due(later, 10).await.unwrap();
+    store.close_lease(jobs[3].lease).await.unwrap();
+    store.rescue(now, 10).await.unwrap();
+    store.oldest_queued(&queues, &kinds, 10).await.unwrap();
+    store.queued_of_other_kinds(&ids, &[]).await.unwrap();
+    store.suspects(&queues, &kinds, 10).await.unwrap();
+    store
+        .claim_suspects(jobs[0].lease, &ids, &kinds, now)
+        .await
+        .unwrap();
+    store.fail_overdue(later, 10).await.unwrap();
+    store.delete(&tenant, ids[0]).await.unwrap();
+    store
+        .delete_expired(later.after(Duration::from_secs(3_600)), 10)
+        .await
+        .unwrap();
+    store.delete_expired_keys(later, 10).await.unwrap();
+    store.delete_ended_leases().await.unwrap();
+}
+
+/// These jobs, running, after each has said something.
+async fn claimed(store: &PostgresStore, ids: &[JobId], now: Timestamp) -> Vec<ClaimedJob> {
+    let lease = LeaseId::generate(&SystemClock);
+    store
+        .open_lease(lease, "a-worker", Duration::from_secs(600))
+        .await
+        .unwrap();
+    let jobs = store
+        .claim(lease, ids, &[new_job().kind], now)
+        .await
+        .unwrap();
+    assert_eq!(jobs.len(), ids.len());
+    let reports: Vec<ProgressReport> = jobs.iter().map(progress_of).collect();
+    store.record_progress(&reports).await.unwrap();
+    let lines: Vec<LogLine> = jobs.iter().map(line_of).collect();
+    store.append_logs(&lines).await.unwrap();
+    let chunk = ResultChunk {
+        id: jobs[0].id,
+        attempt: jobs[0].attempt,
+        lease,
+        sequence: 0,
+        bytes: Bytes::from_static(b"a piece"),
+    };
+    assert!(store.write_result_chunk(&chunk).await.unwrap());
+    jobs
+}
+
+fn progress_of(job: &ClaimedJob) -> ProgressReport {
+    ProgressReport {
+        id: job.id,
+        attempt: job.attempt,
+        lease: job.lease,
+        progress: Progress {
+            percent: 50.0,
+            message: None,
+        },
+    }
+}
+
+fn line_of(job: &ClaimedJob) -> LogLine {
+    LogLine {
+        job: job.id,
+        attempt: job.attempt,
+        started_at: job.started_at,
+        sequence: 0,
+        logged_at: job.started_at,
+        text: "half of it is done".to_owned(),
+    }
+}
+
+async fn finish(store: &PostgresStore, job: &ClaimedJob, outcome: Outcome) {
+    let finish = Finish {
+        id: job.id,
+        attempt: job.attempt,
+        lease: job.lease,
+        finished_at: SystemClock.now(),
+        outcome,
+    };
+    store.finish(vec![finish]).await.unwrap();
+}

@@ -20,9 +20,14 @@ pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no
 /// What the answer about a job depends on, beside its URL.
 pub(crate) const JOB_VARY: HeaderValue = HeaderValue::from_static("Authorization, Prefer");
 
+/// Room for the representation of a job, in bytes: it is not to grow under way.
+const USUAL_BODY: usize = 1024;
+
 /// The bytes of a value as JSON.
 pub(crate) fn json_bytes(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(value).map_err(|error| Problem::internal(&error))
+    let mut bytes = Vec::with_capacity(USUAL_BODY);
+    serde_json::to_writer(&mut bytes, value).map_err(|error| Problem::internal(&error))?;
+    Ok(bytes)
 }
 
 /// An answer with a JSON body that is stored nowhere.

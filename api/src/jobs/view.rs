@@ -121,10 +121,10 @@ impl Links {
     fn of(id: JobId) -> Self {
         let job = path_of(id);
         Self {
-            result: format!("{job}/result"),
-            events: format!("{job}/events"),
-            cancel: format!("{job}/cancel"),
-            retry: format!("{job}/retry"),
+            result: [&job, "/result"].concat(),
+            events: [&job, "/events"].concat(),
+            cancel: [&job, "/cancel"].concat(),
+            retry: [&job, "/retry"].concat(),
             job,
         }
     }

@@ -89,9 +89,9 @@ impl<Name: Clone + Eq + Hash> Estimates<Name> {
     /// many they are, and how many there are then.
     pub(crate) async fn admit_some(&self, name: &Name, wanted: RangeInclusive<u64>) -> (u64, u64) {
         let count = self.of(name);
-        let is_first = count.lock().looked_at.is_none();
+        let is_unknown = count.lock().is_unknown();
         let look = self.look(name, &count, REFRESH_EVERY);
-        if is_first {
+        if is_unknown {
             await_look(look).await;
         }
         let (least, most) = wanted.into_inner();
@@ -165,6 +165,11 @@ impl Count {
 impl Estimate {
     fn known(&self) -> u64 {
         self.found + self.added
+    }
+
+    /// Whether nobody has looked yet, or nobody has seen anything for long.
+    fn is_unknown(&self) -> bool {
+        self.looked_at.is_none() || self.is_blind()
     }
 
     /// Whether looks have failed for so long that nobody knows how many there are.
@@ -267,5 +272,14 @@ mod tests {
         assert_eq!(count.add(1..=1, 5), 1);
         look(Some((5, Duration::ZERO)));
         assert_eq!(count.add(1..=1, 5), 0, "until it can");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_failed_long_ago_is_repeated_before_anybody_is_let_in() {
+        let full = Estimates::new(5, |_| async { Some((5, Duration::ZERO)) });
+        let long_ago = Instant::now().checked_sub(LONGEST_BLIND);
+        full.of(&"name").lock().looked_at = long_ago;
+        full.of(&"name").lock().blind_since = long_ago;
+        assert_eq!(full.admit(&"name", 1).await, Err(5));
     }
 }

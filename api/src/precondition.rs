@@ -8,14 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::problem::{Problem, ProblemType};
 
-/// How many bytes of the hash a tag shows: enough that no two bodies ever share one.
-const TAG_BYTES: usize = 16;
-
-/// The strong tag of a body.
+/// The strong tag of a body: half of its hash, enough that no two bodies ever share one.
 pub(crate) fn tag_of(body: &[u8]) -> EntityTag {
     let shown = Sha256::digest(body)
         .iter()
-        .take(TAG_BYTES)
+        .take(size_of::<u128>())
         .fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
     EntityTag::new_strong(format!("{shown:032x}"))
 }

@@ -20,12 +20,12 @@ pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no
 /// What the answer about a job depends on, beside its URL.
 pub(crate) const JOB_VARY: HeaderValue = HeaderValue::from_static("Authorization, Prefer");
 
-/// Room for the representation of a job, in bytes: it is not to grow under way.
-const USUAL_BODY: usize = 1024;
+/// Room for most bodies: that of a job is not to grow under way.
+const USUAL_BODY_BYTES: usize = 1024;
 
 /// The bytes of a value as JSON.
 pub(crate) fn json_bytes(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(USUAL_BODY);
+    let mut bytes = Vec::with_capacity(USUAL_BODY_BYTES);
     serde_json::to_writer(&mut bytes, value).map_err(|error| Problem::internal(&error))?;
     Ok(bytes)
 }

@@ -9,8 +9,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// The last microsecond of the year 9999: the latest time that RFC 3339 can write.
 const LATEST_MICROSECONDS: i64 = 253_402_300_799_999_999;
 
-/// In a second.
-const MICROSECONDS: i64 = 1_000_000;
+const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 
 /// Microseconds since the Unix epoch, in UTC.
 ///
@@ -58,14 +57,15 @@ impl Timestamp {
 
     /// From a date and time with any offset; what is finer than a microsecond is cut off.
     pub fn from_offset_date_time(time: OffsetDateTime) -> Self {
-        // Every date and time that there is fits into 64 bits of microseconds.
-        let seconds = time.unix_timestamp() * MICROSECONDS;
-        Self::from_microseconds(seconds + i64::from(time.microsecond()))
+        let seconds = time.unix_timestamp();
+        let whole = seconds.saturating_mul(MICROSECONDS_PER_SECOND);
+        Self::from_microseconds(whole.saturating_add(time.microsecond().into()))
     }
 
     /// As a date and time in UTC.
     pub fn to_offset_date_time(self) -> OffsetDateTime {
-        let (seconds, microseconds) = (self.0 / MICROSECONDS, self.0 % MICROSECONDS);
+        let seconds = self.0 / MICROSECONDS_PER_SECOND;
+        let microseconds = self.0 % MICROSECONDS_PER_SECOND;
         let nanoseconds = u32::try_from(microseconds * 1_000).unwrap_or(0);
         OffsetDateTime::from_unix_timestamp(seconds)
             .and_then(|time| time.replace_nanosecond(nanoseconds))

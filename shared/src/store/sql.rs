@@ -75,14 +75,6 @@ pub(super) const SET_REPLAYED_STATUS: &str =
 pub(super) const GIVE_BACK_IDEMPOTENCY_KEY: &str =
     "DELETE FROM idempotency_keys WHERE job_id = $1 AND tenant = $2 AND key = $3";
 
-pub(super) const DELETE_EXPIRED_KEYS: [&str; 2] = [
-    "DELETE FROM idempotency_keys WHERE (tenant, key) IN \
-     (SELECT tenant, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)",
-    "DELETE FROM unique_keys WHERE (tenant, key) IN \
-     (SELECT tenant, key FROM unique_keys WHERE held_until IS NOT NULL AND held_until <= $1 \
-     LIMIT $2)",
-];
-
 pub(super) const TAKE_UNIQUE_KEY: &str = "INSERT INTO unique_keys \
      (tenant, key, job_id, held_until) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 

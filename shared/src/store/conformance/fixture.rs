@@ -116,7 +116,8 @@ pub(crate) fn new_job() -> NewJob {
     }
 }
 
-pub(super) fn finish(job: &ClaimedJob, outcome: Outcome) -> Finish {
+/// The end of this attempt, now.
+pub(in crate::store) fn finish(job: &ClaimedJob, outcome: Outcome) -> Finish {
     Finish {
         id: job.id,
         attempt: job.attempt,

@@ -16,9 +16,9 @@ mod streaming;
 mod submitting;
 mod suspects;
 
-pub(super) use fixture::empty_postgres;
 pub(crate) use fixture::new_job;
 use fixture::{Fixture, postgres, sqlite};
+pub(super) use fixture::{empty_postgres, finish};
 
 /// Makes a test of each case, in a module of this name, for the stores that this makes.
 macro_rules! store_conforms {

@@ -48,7 +48,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
 ///
 /// A list is joined to a table by `id = ANY (ARRAY[list.id])` for the same reason: where it says
 /// `id = list.id`, a plan made over few rows hashes the whole table, and would do so when there are
-/// a million. This can be planned as a look into the index for each, and as nothing else.
+/// a million. This, with sequential scans forbidden, is planned as a look into the index for each.
 const PLANNED_ONCE: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
@@ -146,6 +146,57 @@ mod tests {
     use sqlx::Executor;
 
     use super::{PostgresSettings, PostgresStore};
+    use crate::{
+        job::{Idempotency, NewJob, Tenant},
+        store::{
+            JobStore, KeeperStore, ReadStore,
+            conformance::{empty_postgres, new_job},
+        },
+    };
+
+    #[tokio::test]
+    async fn a_key_that_is_taken_anew_while_it_is_being_forgotten_stays() {
+        let store = empty_postgres().await;
+        store.migrate().await.unwrap();
+        let job = new_job();
+        let expired_at = job.created_at.after(Duration::from_secs(60));
+        let idempotency = Some(Idempotency {
+            key: "key".to_owned(),
+            fingerprint: [7; 32],
+            status: 202,
+            expires_at: expired_at,
+        });
+        store
+            .insert(vec![NewJob { idempotency, ..job }])
+            .await
+            .unwrap();
+        let now = expired_at.after(Duration::from_secs(1));
+        let mut taking = store.begin().await.unwrap();
+        sqlx::query("UPDATE idempotency_keys SET expires_at = $1")
+            .bind(now.after(Duration::from_secs(60)))
+            .execute(&mut *taking)
+            .await
+            .unwrap();
+        let taken = async {
+            let is_waited_for = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted \
+                 AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))";
+            while !sqlx::query_scalar::<_, bool>(is_waited_for)
+                .fetch_one(&store.reader)
+                .await
+                .unwrap()
+            {}
+            taking.commit().await.unwrap();
+        };
+        let (deleted, ()) = tokio::join!(store.delete_expired_keys(now, 10), taken);
+        assert_eq!(deleted.unwrap(), 0);
+        let tenant = Tenant::default();
+        assert!(
+            store
+                .has_idempotency_key(&tenant, "key", now)
+                .await
+                .unwrap()
+        );
+    }
 
     #[tokio::test]
     async fn a_transaction_whose_client_is_gone_gives_back_what_it_has_locked() {

@@ -9,13 +9,13 @@ use super::{PostgresSettings, PostgresStore};
 use crate::{
     clock::{Clock, SystemClock},
     job::{
-        ClaimedJob, Failure, Idempotency, JobId, JobResult, LeaseId, NewJob, Outcome, Progress,
-        Tenant, Unique, UniqueMode, failure::FailureType,
+        ClaimedJob, Failure, Idempotency, Inserted, JobId, JobResult, LeaseId, NewJob, Outcome,
+        Progress, Tenant, Unique, UniqueMode, failure::FailureType,
     },
     store::{
-        Finish, JobStore, KeeperStore, LogLine, ProgressReport, ReadStore, RegistryStore,
-        ResultChunk, RunStore, SuspectStore,
-        conformance::{empty_postgres, new_job},
+        JobStore, KeeperStore, LogLine, ProgressReport, ReadStore, RegistryStore, ResultChunk,
+        RunStore, SuspectStore,
+        conformance::{empty_postgres, finish, new_job},
         sql,
     },
     timestamp::Timestamp,
@@ -67,29 +67,87 @@ async fn what_is_on_the_way_of_a_job_is_planned_once() {
 
 /// A plan stays: one that is made while there are few rows serves when there are many.
 #[tokio::test]
-async fn rows_are_looked_up_even_by_plans_of_small_tables() {
-    let schema = empty_postgres().await;
-    schema.migrate().await.unwrap();
-    let few = (0..60).map(|number| with_keys(new_job(), number));
-    schema.insert(few.collect()).await.unwrap();
-    schema.writer.execute("ANALYZE").await.unwrap();
-    let store = with_one_writer(&schema).await;
-    ask_everything(&store).await;
-    let prepared: Vec<(String, String, i32)> = sqlx::query_as(
-        "SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements",
-    )
-    .fetch_all(&store.writer)
-    .await
-    .unwrap();
-    let moves = prepared
-        .iter()
-        .filter(|(_, statement, _)| statement.starts_with("UPDATE jobs"));
-    assert_eq!(moves.count(), 4, "claim, success, progress, any other move");
-    for (name, statement, parameters) in prepared {
-        let plan = plan_of(&store, &name, parameters).await;
-        assert!(!reads_all_jobs_or_keys(&plan), "{statement}\n{plan:#?}");
+async fn rows_are_looked_up_whatever_the_size_they_were_planned_for() {
+    for rows in [60, 5_000] {
+        let schema = empty_postgres().await;
+        schema.migrate().await.unwrap();
+        let jobs = (0..rows).map(|number| with_keys(new_job(), number));
+        schema.insert(jobs.collect()).await.unwrap();
+        schema.writer.execute("ANALYZE").await.unwrap();
+        let store = with_one_writer(&schema).await;
+        ask_everything(&store).await;
+        let prepared: Vec<(String, String, i32)> = sqlx::query_as(
+            "SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements",
+        )
+        .fetch_all(&store.writer)
+        .await
+        .unwrap();
+        for part in EVERY_LOOKUP {
+            let is_there = |(_, statement, _): &(_, String, _)| statement.contains(part);
+            assert!(prepared.iter().any(is_there), "{part} is not asked");
+        }
+        for (name, statement, parameters) in prepared {
+            let plan = plan_of(&store, &name, parameters).await;
+            assert!(
+                !reads_all_jobs_or_keys(&plan),
+                "of {rows} rows: {statement}\n{plan:#?}"
+            );
+        }
     }
 }
+
+#[test]
+fn a_plan_that_reads_everything_is_told_from_a_lookup() {
+    let of = |steps: &[&str]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for plan in [
+        &["Seq Scan on jobs", "  Filter: (id = $1)"][..],
+        &[
+            "Hash Join",
+            "  ->  Index Scan using jobs_pkey on jobs",
+            "  ->  Hash",
+        ],
+        &[
+            "Bitmap Index Scan on idempotency_keys_pkey",
+            "  Index Cond: (tenant = $1)",
+        ],
+        &[
+            "Index Scan using jobs_by_tenant on jobs",
+            "  Index Cond: (tenant = $1)",
+        ],
+    ] {
+        assert!(reads_all_jobs_or_keys(&of(plan)), "{plan:?}");
+    }
+    for plan in [
+        [
+            "Index Scan using jobs_pkey on jobs",
+            "  Index Cond: (id = ANY ($1))",
+        ],
+        [
+            "Index Scan using jobs_active on jobs",
+            "  Filter: (lease = $1)",
+        ],
+    ] {
+        assert!(!reads_all_jobs_or_keys(&of(&plan)), "{plan:?}");
+    }
+}
+
+/// A part of each statement for moves that finds jobs or keys by a list of them, or one by one.
+const EVERY_LOOKUP: [&str; 14] = [
+    "UPDATE jobs SET state = 'running'",
+    "UPDATE jobs SET state = 'succeeded'",
+    "UPDATE jobs SET progress",
+    "UPDATE jobs SET state = moved.state",
+    "FROM jobs WHERE id = ANY($1)",
+    "FROM jobs AS job WHERE job.id = ANY($1)",
+    "FROM jobs AS job WHERE job.tenant",
+    "FROM jobs AS job WHERE job.active AND job.state = 'running'",
+    "FROM jobs AS job WHERE job.id = $1 FOR UPDATE",
+    "JOIN idempotency_keys",
+    "DELETE FROM idempotency_keys WHERE job_id",
+    "DELETE FROM idempotency_keys WHERE expires_at",
+    "DELETE FROM unique_keys WHERE held_until",
+    "UPDATE unique_keys",
+];
 
 /// The plan that a prepared statement has, a line a step and a line a condition.
 async fn plan_of(store: &PostgresStore, name: &str, parameters: i32) -> Vec<String> {
@@ -106,14 +164,26 @@ async fn plan_of(store: &PostgresStore, name: &str, parameters: i32) -> Vec<Stri
         .unwrap()
 }
 
-/// Whether a step goes through a whole table or through an index of all its rows.
+/// Whether a step goes through a whole table, or through an index of all its rows by less than what
+/// tells one from another.
 fn reads_all_jobs_or_keys(plan: &[String]) -> bool {
-    let of_all_rows = ["jobs_by_tenant", "jobs_pkey", "_keys_pkey"];
+    let of_all_rows = [
+        ("jobs_pkey", &["(id "][..]),
+        ("jobs_by_tenant", &["(tenant ", "(id "]),
+        ("_keys_pkey", &["(tenant ", "(key "]),
+    ];
     plan.iter().enumerate().any(|(number, step)| {
-        let condition = plan.get(number + 1);
-        let is_lookup = condition.is_some_and(|condition| condition.contains("Index Cond"));
-        let through_all = of_all_rows.iter().any(|index| step.contains(index));
-        step.contains("Seq Scan on jobs") || (step.contains("Scan") && through_all && !is_lookup)
+        let condition = plan
+            .get(number + 1)
+            .filter(|condition| condition.contains("Index Cond"));
+        let names = |column: &&str| condition.is_some_and(|condition| condition.contains(*column));
+        let of_table = ["jobs", "idempotency_keys", "unique_keys"]
+            .iter()
+            .any(|table| step.contains(&format!("Seq Scan on {table}")));
+        let of_index = of_all_rows.iter().any(|(index, columns)| {
+            step.contains("Scan") && step.contains(index) && !columns.iter().all(names)
+        });
+        of_table || of_index
     })
 }
 
@@ -150,7 +220,7 @@ fn with_keys(job: NewJob, number: usize) -> NewJob {
     }
 }
 
-/// Each statement for moves at least once.
+/// What is asked for moves, so that all of [`EVERY_LOOKUP`] is prepared.
 async fn ask_everything(store: &PostgresStore) {
     let (now, tenant) = (SystemClock.now(), Tenant::default());
     let later = now.after(Duration::from_secs(3_600));
@@ -159,25 +229,19 @@ async fn ask_everything(store: &PostgresStore) {
     let (kinds, queues) = (vec![plain[0].kind.clone()], vec![plain[0].queue.clone()]);
     store.insert(plain.clone()).await.unwrap();
     store.insert(plain).await.unwrap();
-    store
-        .insert(vec![with_keys(new_job(), 0), with_keys(new_job(), 0)])
-        .await
-        .unwrap();
+    ask_for_keys(store).await;
     let jobs = claimed(store, &ids, now).await;
-    finish(
-        store,
-        &jobs[0],
-        Outcome::Succeeded(JobResult::new("a/b", "done")),
-    )
-    .await;
+    store.get(&tenant, ids[0]).await.unwrap();
+    let success = Outcome::Succeeded(JobResult::new("a/b", "done"));
     let failure = Failure::new(FailureType::Error, "it went wrong");
-    finish(store, &jobs[1], Outcome::Failed(failure.clone())).await;
     let retry = Outcome::RetryAt {
         run_at: now,
         backoff: Duration::ZERO,
-        failure,
+        failure: failure.clone(),
     };
-    finish(store, &jobs[2], retry).await;
+    for (job, outcome) in jobs.iter().zip([success, Outcome::Failed(failure), retry]) {
+        store.finish(vec![finish(job, outcome)]).await.unwrap();
+    }
     store.retry(&tenant, ids[1], now).await.unwrap();
     store.cancel(&tenant, ids[3], now).await.unwrap();
     store.enqueue_due(later, 10).await.unwrap();
@@ -198,6 +262,37 @@ async fn ask_everything(store: &PostgresStore) {
         .unwrap();
     store.delete_expired_keys(later, 10).await.unwrap();
     store.delete_ended_leases().await.unwrap();
+}
+
+/// Of the keys that the first jobs have: one that is asked for again, one that stands in the way,
+/// and one whose job gives way.
+async fn ask_for_keys(store: &PostgresStore) {
+    let repeated = with_keys(new_job(), 0);
+    let refused = NewJob {
+        unique: repeated.unique.clone(),
+        ..with_keys(new_job(), 1_000_001)
+    };
+    let replacing = NewJob {
+        idempotency: None,
+        unique: Some(Unique {
+            key: "key-1".to_owned(),
+            mode: UniqueMode::Replace,
+        }),
+        ..new_job()
+    };
+    let answers = store.insert(vec![repeated, refused, replacing]).await;
+    let answers = answers.unwrap();
+    assert!(
+        matches!(
+            answers[..],
+            [
+                Inserted::Replayed { .. },
+                Inserted::UniqueExists { .. },
+                Inserted::Stored { replaced: Some(_) }
+            ]
+        ),
+        "{answers:?}"
+    );
 }
 
 /// These jobs, running, after each has said something.
@@ -248,15 +343,4 @@ fn line_of(job: &ClaimedJob) -> LogLine {
         logged_at: job.started_at,
         text: "half of it is done".to_owned(),
     }
-}
-
-async fn finish(store: &PostgresStore, job: &ClaimedJob, outcome: Outcome) {
-    let finish = Finish {
-        id: job.id,
-        attempt: job.attempt,
-        lease: job.lease,
-        finished_at: SystemClock.now(),
-        outcome,
-    };
-    store.finish(vec![finish]).await.unwrap();
 }

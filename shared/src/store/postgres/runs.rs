@@ -354,8 +354,9 @@ async fn succeed(
          unnest($8::bigint[]), unnest($9::bytea[])) \
          AS done (id, attempt, lease, finished_at, result_type, result_status, result_headers, \
          result_size, result) \
-         WHERE jobs.id = ANY (ARRAY[done.id]) AND jobs.state = 'running' AND jobs.attempt = done.attempt \
-         AND jobs.lease = done.lease RETURNING jobs.id, jobs.attempt, jobs.lease",
+         WHERE jobs.id = ANY (ARRAY[done.id]) AND jobs.state = 'running' \
+         AND jobs.attempt = done.attempt AND jobs.lease = done.lease \
+         RETURNING jobs.id, jobs.attempt, jobs.lease",
     )
     .bind(column(&successes, |(finish, _)| *finish.id.as_uuid()))
     .bind(column(&successes, |(finish, _)| to_integer(finish.attempt)))

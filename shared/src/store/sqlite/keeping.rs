@@ -16,10 +16,17 @@ use crate::{
         KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
         moves::{Locked, LockedRow, Moved, locked_columns},
         rows::all,
-        sql,
     },
     timestamp::Timestamp,
 };
+
+const DELETE_EXPIRED_KEYS: [&str; 2] = [
+    "DELETE FROM idempotency_keys WHERE (tenant, key) IN \
+     (SELECT tenant, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)",
+    "DELETE FROM unique_keys WHERE (tenant, key) IN \
+     (SELECT tenant, key FROM unique_keys WHERE held_until IS NOT NULL AND held_until <= $1 \
+     LIMIT $2)",
+];
 
 #[async_trait]
 impl KeeperStore for SqliteStore {
@@ -119,7 +126,7 @@ impl KeeperStore for SqliteStore {
     async fn delete_expired_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.write("delete_expired_keys", move |connection| {
             let mut deleted = 0;
-            for statement in sql::DELETE_EXPIRED_KEYS {
+            for statement in DELETE_EXPIRED_KEYS {
                 deleted += execute(connection, statement, &[&now, &limit])?;
             }
             Ok(u64::try_from(deleted).unwrap_or(u64::MAX))

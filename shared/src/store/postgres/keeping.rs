@@ -15,8 +15,8 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Each asks twice for the time: the second time of the newest version of the row, for a key may have
-/// been taken anew since it was found.
+/// Each asks twice for the time, and the second time of the newest version of the row: a key may have
+/// been taken anew since it was found. Not every release of the server looks at `ctid` again.
 const DELETE_EXPIRED_KEYS: [&str; 2] = [
     "DELETE FROM idempotency_keys WHERE expires_at <= $1 AND ctid = ANY (ARRAY( \
      SELECT ctid FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2))",

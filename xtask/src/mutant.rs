@@ -29,8 +29,8 @@ const GUARDS: [Guard; 4] = [
     Guard {
         name: "attempt",
         file: "shared/src/store/postgres/runs.rs",
-        with: "AND jobs.attempt = done.attempt \\\n         AND jobs.lease = done.lease RETURNING",
-        without: "RETURNING",
+        with: "AND jobs.attempt = done.attempt AND jobs.lease = done.lease",
+        without: "",
     },
     // Lost hints are pushed again.
     Guard {

@@ -167,15 +167,17 @@ impl Estimate {
         self.found + self.added
     }
 
-    /// Whether nobody has looked yet, or nobody has seen anything for long.
+    /// Whether nobody has looked yet, or the last look that succeeded is long ago.
     fn is_unknown(&self) -> bool {
-        self.looked_at.is_none() || self.is_blind()
+        let since = self.blind_since;
+        self.looked_at.is_none() || since.is_some_and(|since| since.elapsed() >= LONGEST_BLIND)
     }
 
-    /// Whether looks have failed for so long that nobody knows how many there are.
+    /// Whether looks have failed for so long that nobody knows how many there are. Time in which
+    /// nobody looked does not count.
     fn is_blind(&self) -> bool {
-        let since = self.blind_since;
-        since.is_some_and(|since| since.elapsed() >= LONGEST_BLIND)
+        let failing = self.blind_since.zip(self.looked_at);
+        failing.is_some_and(|(since, last)| last.duration_since(since) >= LONGEST_BLIND)
     }
 
     /// What had been let in when the look began; none where there is to be none.
@@ -275,11 +277,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_failed_long_ago_is_repeated_before_anybody_is_let_in() {
-        let full = Estimates::new(5, |_| async { Some((5, Duration::ZERO)) });
+    async fn a_look_that_failed_long_ago_lets_nobody_in() {
+        let full = Estimates::new(5, |_| async {
+            tokio::task::yield_now().await;
+            Some((5, Duration::ZERO))
+        });
         let long_ago = Instant::now().checked_sub(LONGEST_BLIND);
-        full.of(&"name").lock().looked_at = long_ago;
-        full.of(&"name").lock().blind_since = long_ago;
-        assert_eq!(full.admit(&"name", 1).await, Err(5));
+        *full.of(&"name").lock() = Estimate {
+            found: 5,
+            looked_at: long_ago,
+            blind_since: long_ago,
+            ..Estimate::default()
+        };
+        // One of them looks; the others do not wait for it.
+        let crowd = (0..10).map(|_| full.admit(&"name", 1));
+        let admitted = futures::future::join_all(crowd).await;
+        assert!(admitted.iter().all(Result::is_err), "{admitted:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_never_counted_or_not_for_long_is_counted_before_anybody_is_let_in() {
+        let full = Estimates::new(5, |_| async { Some((5, Duration::ZERO)) });
+        assert_eq!(full.admit(&"new", 1).await, Err(5));
+        let long_ago = Instant::now().checked_sub(LONGEST_BLIND);
+        full.of(&"old").lock().looked_at = long_ago;
+        full.of(&"old").lock().blind_since = long_ago;
+        assert_eq!(full.admit(&"old", 1).await, Err(5));
     }
 }

@@ -15,14 +15,23 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Each asks twice for the time, and the second time of the newest version of the row: a key may have
-/// been taken anew since it was found. Not every release of the server looks at `ctid` again.
+/// Locked as they are found: a key that is being taken anew is passed by, and none can be until it is
+/// gone.
 const DELETE_EXPIRED_KEYS: [&str; 2] = [
-    "DELETE FROM idempotency_keys WHERE expires_at <= $1 AND ctid = ANY (ARRAY( \
-     SELECT ctid FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2))",
-    "DELETE FROM unique_keys WHERE held_until <= $1 AND ctid = ANY (ARRAY( \
-     SELECT ctid FROM unique_keys WHERE held_until <= $1 LIMIT $2))",
+    "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys \
+     WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+    "DELETE FROM unique_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM unique_keys \
+     WHERE held_until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
 ];
+
+/// Which leases have ended, by the database's clock, and are to be looked through: once, and once more
+/// so many seconds after.
+macro_rules! to_be_swept {
+    () => {
+        "(sweeps = 0 AND ends_at <= now()) \
+         OR (sweeps = 1 AND ends_at <= now() - make_interval(secs => $1))"
+    };
+}
 
 #[async_trait]
 impl KeeperStore for PostgresStore {
@@ -48,19 +57,17 @@ impl KeeperStore for PostgresStore {
     async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError> {
         self.within("rescue", || async move {
             let mut transaction = self.begin().await?;
-            let ended: Vec<Uuid> = sqlx::query_scalar(
-                "SELECT id FROM leases WHERE (sweeps = 0 AND ends_at <= now()) \
-                 OR (sweeps = 1 AND ends_at <= now() - make_interval(secs => $1))",
-            )
-            .bind(SECOND_SWEEP_AFTER.as_secs_f64())
-            .fetch_all(&mut *transaction)
-            .await?;
+            let ended: Vec<Uuid> =
+                sqlx::query_scalar(concat!("SELECT id FROM leases WHERE ", to_be_swept!()))
+                    .bind(SECOND_SWEEP_AFTER.as_secs_f64())
+                    .fetch_all(&mut *transaction)
+                    .await?;
             if ended.is_empty() {
                 transaction.rollback().await?;
                 return Ok(Rescued::default());
             }
             // An ended lease never comes back, so what is found here stays true. The order is that of
-            // the ids, said so that it is no reason to walk through all of them.
+            // the ids, but of their text, which no index has: theirs would be walked through for it.
             let rows: Vec<LockedRow> = sqlx::query_as(concat!(
                 "SELECT ",
                 locked_columns!(),
@@ -73,10 +80,16 @@ impl KeeperStore for PostgresStore {
             .fetch_all(&mut *transaction)
             .await?;
             if rows.len() < limit as usize {
-                sqlx::query("UPDATE leases SET sweeps = sweeps + 1 WHERE id = ANY($1)")
-                    .bind(&ended)
-                    .execute(&mut *transaction)
-                    .await?;
+                // Another process may have swept them meanwhile: that was one look, not two.
+                sqlx::query(concat!(
+                    "UPDATE leases SET sweeps = sweeps + 1 WHERE id = ANY($2) AND (",
+                    to_be_swept!(),
+                    ")"
+                ))
+                .bind(SECOND_SWEEP_AFTER.as_secs_f64())
+                .bind(&ended)
+                .execute(&mut *transaction)
+                .await?;
             }
             Ok(Rescued::from_moves(
                 &write(transaction, rows, |job| job.rescue(now)).await?,

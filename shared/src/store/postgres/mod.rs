@@ -147,17 +147,17 @@ mod tests {
 
     use super::{PostgresSettings, PostgresStore};
     use crate::{
-        job::{Idempotency, NewJob, Tenant},
+        clock::SystemClock,
+        job::{Idempotency, Inserted, LeaseId, NewJob, Tenant, Unique, UniqueMode},
         store::{
-            JobStore, KeeperStore, ReadStore,
+            JobStore, KeeperStore, ReadStore, RunStore,
             conformance::{empty_postgres, new_job},
         },
     };
 
     #[tokio::test]
     async fn a_key_that_is_taken_anew_while_it_is_being_forgotten_stays() {
-        let store = empty_postgres().await;
-        store.migrate().await.unwrap();
+        let store = with_schema().await;
         let job = new_job();
         let expired_at = job.created_at.after(Duration::from_secs(60));
         let idempotency = Some(Idempotency {
@@ -177,18 +177,9 @@ mod tests {
             .execute(&mut *taking)
             .await
             .unwrap();
-        let taken = async {
-            let is_waited_for = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted \
-                 AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))";
-            while !sqlx::query_scalar::<_, bool>(is_waited_for)
-                .fetch_one(&store.reader)
-                .await
-                .unwrap()
-            {}
-            taking.commit().await.unwrap();
-        };
-        let (deleted, ()) = tokio::join!(store.delete_expired_keys(now, 10), taken);
-        assert_eq!(deleted.unwrap(), 0);
+        assert_eq!(store.delete_expired_keys(now, 10).await.unwrap(), 0);
+        taking.commit().await.unwrap();
+        assert_eq!(store.delete_expired_keys(now, 10).await.unwrap(), 0);
         let tenant = Tenant::default();
         assert!(
             store
@@ -196,6 +187,90 @@ mod tests {
                 .await
                 .unwrap()
         );
+    }
+
+    #[tokio::test]
+    async fn a_unique_key_that_is_given_back_while_it_is_asked_for_is_taken() {
+        let store = with_schema().await;
+        let unique = || NewJob {
+            unique: Some(Unique {
+                key: "key".to_owned(),
+                mode: UniqueMode::WhileActive,
+            }),
+            ..new_job()
+        };
+        store.insert(vec![unique()]).await.unwrap();
+        let mut giving_back = store.begin().await.unwrap();
+        let locked = "SELECT 1 FROM unique_keys FOR UPDATE";
+        giving_back.execute(locked).await.unwrap();
+        let given_back = async {
+            until_so_many_wait(&store, 1).await;
+            giving_back
+                .execute("DELETE FROM unique_keys")
+                .await
+                .unwrap();
+            giving_back.commit().await.unwrap();
+        };
+        let second = unique();
+        let job = second.id;
+        let (inserted, ()) = tokio::join!(store.insert(vec![second]), given_back);
+        assert_eq!(inserted.unwrap(), [Inserted::Stored { replaced: None }]);
+        let third = store.insert(vec![unique()]).await.unwrap();
+        assert_eq!(third, [Inserted::UniqueExists { job }]);
+    }
+
+    #[tokio::test]
+    async fn two_looks_at_once_for_the_jobs_of_a_dead_worker_are_one() {
+        let store = with_schema().await;
+        let (lease, job) = (LeaseId::generate(&SystemClock), new_job());
+        let (id, kind, now) = (job.id, job.kind.clone(), job.created_at);
+        store.insert(vec![job]).await.unwrap();
+        let duration = Duration::from_secs(600);
+        store.open_lease(lease, "a-worker", duration).await.unwrap();
+        store.claim(lease, &[id], &[kind], now).await.unwrap();
+        store.close_lease(lease).await.unwrap();
+        let mut locking = store.begin().await.unwrap();
+        locking
+            .execute("SELECT 1 FROM jobs FOR UPDATE")
+            .await
+            .unwrap();
+        let unlocked = async {
+            until_so_many_wait(&store, 2).await;
+            locking.commit().await.unwrap();
+        };
+        let (first, second, ()) =
+            tokio::join!(store.rescue(now, 10), store.rescue(now, 10), unlocked);
+        assert_eq!(
+            first.unwrap().requeued.len() + second.unwrap().requeued.len(),
+            1
+        );
+        let sweeps: i32 = sqlx::query_scalar("SELECT sweeps FROM leases")
+            .fetch_one(&store.reader)
+            .await
+            .unwrap();
+        assert_eq!(sweeps, 1, "the second is due a minute later");
+    }
+
+    async fn with_schema() -> PostgresStore {
+        let store = empty_postgres().await;
+        store.migrate().await.unwrap();
+        store
+    }
+
+    /// Returns once so many transactions wait for what others have locked.
+    async fn until_so_many_wait(store: &PostgresStore, count: i64) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let asked = Instant::now();
+        while count
+            != sqlx::query_scalar::<_, i64>(waiting)
+                .fetch_one(&store.reader)
+                .await
+                .unwrap()
+        {
+            assert!(asked.elapsed() < Duration::from_secs(10), "nobody waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[tokio::test]

@@ -165,6 +165,8 @@ impl RunStore for PostgresStore {
             }
             let mut transaction = self.begin().await?;
             if !is_plain {
+                // All of them, in their order, before the successes go first.
+                lock(&mut transaction, &finishes.iter().collect::<Vec<_>>()).await?;
                 succeeded = succeed(&mut transaction, finishes).await?;
             }
             let outcomes = finish_rest(&mut transaction, finishes, &succeeded).await?;
@@ -175,6 +177,9 @@ impl RunStore for PostgresStore {
     }
 
     async fn record_progress(&self, reports: &[ProgressReport]) -> Result<(), StoreError> {
+        let mut reports: Vec<&ProgressReport> = reports.iter().collect();
+        reports.sort_by_key(|report| report.id);
+        let reports = &reports;
         let progress: Vec<String> = reports
             .iter()
             .map(|report| to_json("progress", &report.progress))
@@ -322,7 +327,7 @@ async fn succeed(
     connection: &mut PgConnection,
     finishes: &[Finish],
 ) -> Result<HashSet<RunningAttempt>, StoreError> {
-    let successes: Vec<(&Finish, &JobResult)> = finishes
+    let mut successes: Vec<(&Finish, &JobResult)> = finishes
         .iter()
         .filter_map(|finish| match &finish.outcome {
             Outcome::Succeeded(result) => Some((finish, result)),
@@ -332,6 +337,8 @@ async fn succeed(
     if successes.is_empty() {
         return Ok(HashSet::new());
     }
+    // In one order everywhere, so that two of them cannot deadlock.
+    successes.sort_by_key(|(finish, _)| finish.id);
     fn column<'a, T>(
         successes: &[(&'a Finish, &'a JobResult)],
         of: impl FnMut(&(&'a Finish, &'a JobResult)) -> T,

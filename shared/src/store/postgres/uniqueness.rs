@@ -25,22 +25,27 @@ pub(super) async fn take(
         return Ok(Inserted::Stored { replaced: None });
     };
     let (key, held_until) = (unique.key.as_str(), held_until(new, unique.mode));
-    let taken = sqlx::query(sql::TAKE_UNIQUE_KEY)
-        .bind(new.tenant.as_str())
-        .bind(key)
-        .bind(new.id.as_uuid())
-        .bind(held_until)
-        .execute(&mut *connection)
-        .await?;
-    if taken.rows_affected() > 0 {
-        return Ok(Inserted::Stored { replaced: None });
-    }
-    let holder = holder(connection, new, key).await?;
-    let replaced = match holder.map(|holder| holder.yield_to(new, unique.mode)) {
-        None | Some(Yield::Free) => None,
-        Some(Yield::Own) => return Ok(Inserted::Stored { replaced: None }),
-        Some(Yield::Kept(job)) => return Ok(Inserted::UniqueExists { job }),
-        Some(Yield::Replaced(moved)) => {
+    let holder = loop {
+        let taken = sqlx::query(sql::TAKE_UNIQUE_KEY)
+            .bind(new.tenant.as_str())
+            .bind(key)
+            .bind(new.id.as_uuid())
+            .bind(held_until)
+            .execute(&mut *connection)
+            .await?;
+        if taken.rows_affected() > 0 {
+            return Ok(Inserted::Stored { replaced: None });
+        }
+        // None: it was given back between the two, and is free.
+        if let Some(holder) = holder(connection, new, key).await? {
+            break holder;
+        }
+    };
+    let replaced = match holder.yield_to(new, unique.mode) {
+        Yield::Free => None,
+        Yield::Own => return Ok(Inserted::Stored { replaced: None }),
+        Yield::Kept(job) => return Ok(Inserted::UniqueExists { job }),
+        Yield::Replaced(moved) => {
             let replaced = moved.id;
             moves::write(connection, &[*moved]).await?;
             Some(replaced)

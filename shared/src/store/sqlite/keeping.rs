@@ -20,6 +20,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
+/// One writes at a time: none of them can be taken anew between being found and being deleted.
 const DELETE_EXPIRED_KEYS: [&str; 2] = [
     "DELETE FROM idempotency_keys WHERE (tenant, key) IN \
      (SELECT tenant, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)",

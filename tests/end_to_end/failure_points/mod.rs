@@ -29,9 +29,9 @@ const VARIABLE: &str = "COATCHECK_FAILPOINTS";
 const QUIET: Duration = Duration::from_secs(4);
 /// How long it may take to crash everywhere. Like the next a bound for a busy machine: what has
 /// come to every point goes on at once.
-const CRASHING: Duration = Duration::from_secs(180);
+const CRASHING: Duration = Duration::from_secs(300);
 /// How long processes may live with errors, or with delays.
-const LIVING: Duration = Duration::from_secs(120);
+const LIVING: Duration = Duration::from_secs(200);
 /// How often a worker with jobs in hand is killed meanwhile: less often than rescuing them takes,
 /// when that fails at each of its points first.
 const KILLED_EVERY: Duration = Duration::from_secs(15);

@@ -1,9 +1,11 @@
 //! What the keepers ask of Postgres.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{PostgresStore, deletion, moves, transaction::Transaction};
+use super::{PostgresStore, asking, deletion, moves, transaction::Transaction};
 use crate::{
     job::JobId,
     queue::Hint,
@@ -14,6 +16,10 @@ use crate::{
     },
     timestamp::Timestamp,
 };
+
+/// How long one look for the jobs of dead workers may take. It goes through all that are not finished,
+/// for no index could name the lease without each claim changing it: half a second for a million.
+const LONGEST_SWEEP: Duration = Duration::from_secs(30);
 
 /// Locked as they are found: a key that is being taken anew is passed by, and none can be until it is
 /// gone.
@@ -55,7 +61,7 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError> {
-        self.within("rescue", || async move {
+        asking::within(LONGEST_SWEEP, "rescue", || async move {
             let mut transaction = self.begin().await?;
             let ended: Vec<Uuid> =
                 sqlx::query_scalar(concat!("SELECT id FROM leases WHERE ", to_be_swept!()))
@@ -66,6 +72,10 @@ impl KeeperStore for PostgresStore {
                 transaction.rollback().await?;
                 return Ok(Rescued::default());
             }
+            sqlx::query("SELECT set_config('statement_timeout', $1, true)")
+                .bind(LONGEST_SWEEP.as_millis().to_string())
+                .execute(&mut *transaction)
+                .await?;
             // An ended lease never comes back, so what is found here stays true. The order is that of
             // the ids, but of their text, which no index has: theirs would be walked through for it.
             let rows: Vec<LockedRow> = sqlx::query_as(concat!(

@@ -251,6 +251,56 @@ mod tests {
         assert_eq!(sweeps, 1, "the second is due a minute later");
     }
 
+    #[tokio::test]
+    async fn looking_for_the_jobs_of_a_dead_worker_may_take_long() {
+        let schema = with_schema().await;
+        let (lease, job) = (LeaseId::generate(&SystemClock), new_job());
+        let (id, kind, now) = (job.id, job.kind.clone(), job.created_at);
+        schema.insert(vec![job]).await.unwrap();
+        let duration = Duration::from_secs(600);
+        schema
+            .open_lease(lease, "a-worker", duration)
+            .await
+            .unwrap();
+        schema.claim(lease, &[id], &[kind], now).await.unwrap();
+        schema.close_lease(lease).await.unwrap();
+        let mut locking = schema.begin().await.unwrap();
+        locking
+            .execute("SELECT 1 FROM jobs FOR UPDATE")
+            .await
+            .unwrap();
+        // Beyond it, and beyond the server's own limit, which is twice this.
+        let deadline = Duration::from_millis(400);
+        let store = connected_anew(&schema, 2, deadline).await;
+        let unlocked = async {
+            tokio::time::sleep(deadline * 4).await;
+            locking.commit().await.unwrap();
+        };
+        let (rescued, ()) = tokio::join!(store.rescue(now, 10), unlocked);
+        assert_eq!(rescued.unwrap().requeued.len(), 1);
+    }
+
+    /// Another store on the database of this one.
+    pub(super) async fn connected_anew(
+        store: &PostgresStore,
+        connections: u32,
+        deadline: Duration,
+    ) -> PostgresStore {
+        let name: String = sqlx::query_scalar("SELECT current_database()")
+            .fetch_one(&store.writer)
+            .await
+            .unwrap();
+        let server = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names one");
+        let mut url: url::Url = server.parse().unwrap();
+        url.set_path(&name);
+        let settings = PostgresSettings {
+            url: url.to_string().into(),
+            connections,
+            deadline,
+        };
+        PostgresStore::connect(&settings).unwrap()
+    }
+
     async fn with_schema() -> PostgresStore {
         let store = empty_postgres().await;
         store.migrate().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlx::Executor;
 
-use super::{PostgresSettings, PostgresStore};
+use super::{PostgresStore, tests::connected_anew};
 use crate::{
     clock::{Clock, SystemClock},
     job::{
@@ -193,19 +193,7 @@ fn reads_all_jobs_or_keys(plan: &[String]) -> bool {
 
 /// A store on the database of another, with one connection for moves: all of them are planned by it.
 async fn with_one_writer(schema: &PostgresStore) -> PostgresStore {
-    let name: String = sqlx::query_scalar("SELECT current_database()")
-        .fetch_one(&schema.writer)
-        .await
-        .unwrap();
-    let server = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names one");
-    let mut url: url::Url = server.parse().unwrap();
-    url.set_path(&name);
-    let store = PostgresStore::connect(&PostgresSettings {
-        url: url.to_string().into(),
-        connections: 2,
-        deadline: Duration::from_secs(10),
-    });
-    store.unwrap()
+    connected_anew(schema, 2, Duration::from_secs(10)).await
 }
 
 fn with_keys(job: NewJob, number: usize) -> NewJob {

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// fault then, not whoever submits; and a database that cannot count stores little.
 const LONGEST_BLIND: Duration = Duration::from_secs(10);
 
+/// How many looks at least must have failed in that time: where little is submitted there are few.
+const FEWEST_FAILURES: u32 = 5;
+
 /// How many names are followed.
 const MOST_NAMES: usize = 10_000;
 
@@ -56,6 +59,8 @@ struct Estimate {
     holds_until: Option<Instant>,
     /// Since when no look has succeeded.
     blind_since: Option<Instant>,
+    /// How many have failed since then.
+    failures: u32,
     is_looking: bool,
 }
 
@@ -178,6 +183,7 @@ impl Estimate {
     fn is_blind(&self) -> bool {
         let failing = self.blind_since.zip(self.looked_at);
         failing.is_some_and(|(since, last)| last.duration_since(since) >= LONGEST_BLIND)
+            && self.failures >= FEWEST_FAILURES
     }
 
     /// What had been let in when the look began; none where there is to be none.
@@ -201,8 +207,10 @@ impl Estimate {
             self.added = self.added.saturating_sub(counted);
             self.holds_until = Some(Instant::now() + holds);
             self.blind_since = None;
-        } else if self.blind_since.is_none() {
-            self.blind_since = self.looked_at;
+            self.failures = 0;
+        } else {
+            self.blind_since = self.blind_since.or(self.looked_at);
+            self.failures += 1;
         }
     }
 }
@@ -271,6 +279,12 @@ mod tests {
         assert_eq!(count.add(1..=1, 5), 0, "not at once");
         count.lock().blind_since = Instant::now().checked_sub(LONGEST_BLIND);
         look(None);
+        assert_eq!(
+            count.add(1..=1, 5),
+            0,
+            "nor for two looks, however far apart"
+        );
+        (2..FEWEST_FAILURES).for_each(|_| look(None));
         assert_eq!(count.add(1..=1, 5), 1);
         look(Some((5, Duration::ZERO)));
         assert_eq!(count.add(1..=1, 5), 0, "until it can");

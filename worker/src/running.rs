@@ -89,8 +89,10 @@ impl Running {
             running: self.clone(),
             _slot: slot,
         });
-        let job = Box::new(job);
-        Run { job, hold }
+        Run {
+            job: Box::new(job),
+            hold,
+        }
     }
 
     /// Tells those of `jobs` that run here to stop.

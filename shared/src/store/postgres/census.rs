@@ -17,9 +17,9 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Neither a plan that reads all finished jobs, nor the store's own limit, nor a wait for the disk.
-const PREPARE: &str = "SELECT set_config('statement_timeout', $1, true), \
-     set_config('enable_seqscan', 'off', true), set_config('synchronous_commit', 'off', true)";
+/// Neither a plan that reads all finished jobs, nor a wait for the disk.
+const PREPARE: &str = "SELECT set_config('enable_seqscan', 'off', true), \
+     set_config('synchronous_commit', 'off', true)";
 
 /// Whoever counts holds the row until its end; the others pass by.
 const TAKE_TURN: &str =
@@ -79,10 +79,8 @@ impl CensusStore for PostgresStore {
 }
 
 async fn count(transaction: &mut Transaction) -> Result<(), StoreError> {
-    sqlx::query(PREPARE)
-        .bind(LONGEST_COUNT.as_millis().to_string())
-        .execute(&mut **transaction)
-        .await?;
+    transaction.may_take(LONGEST_COUNT).await?;
+    sqlx::query(PREPARE).execute(&mut **transaction).await?;
     sqlx::query(COUNT)
         .bind(MOST_GROUPS)
         .execute(&mut **transaction)

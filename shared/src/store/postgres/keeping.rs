@@ -72,10 +72,7 @@ impl KeeperStore for PostgresStore {
                 transaction.rollback().await?;
                 return Ok(Rescued::default());
             }
-            sqlx::query("SELECT set_config('statement_timeout', $1, true)")
-                .bind(LONGEST_SWEEP.as_millis().to_string())
-                .execute(&mut *transaction)
-                .await?;
+            transaction.may_take(LONGEST_SWEEP).await?;
             // An ended lease never comes back, so what is found here stays true. The order is that of
             // the ids, but of their text, which no index has: theirs would be walked through for it.
             let rows: Vec<LockedRow> = sqlx::query_as(concat!(

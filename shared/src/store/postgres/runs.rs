@@ -164,12 +164,12 @@ impl RunStore for PostgresStore {
                 }
             }
             let mut transaction = self.begin().await?;
+            // Of a mixed group all, in their order, before the successes go first.
+            let rows = lock(&mut transaction, &all_but(finishes, &succeeded)).await?;
             if !is_plain {
-                // All of them, in their order, before the successes go first.
-                lock(&mut transaction, &finishes.iter().collect::<Vec<_>>()).await?;
                 succeeded = succeed(&mut transaction, finishes).await?;
             }
-            let outcomes = finish_rest(&mut transaction, finishes, &succeeded).await?;
+            let outcomes = finish_rest(&mut transaction, finishes, &succeeded, &rows).await?;
             transaction.commit().await?;
             Ok(outcomes)
         })
@@ -272,19 +272,23 @@ fn is_plain_success(finish: &Finish) -> bool {
     }
 }
 
-/// What has not just succeeded, as decided one by one.
+/// Those of attempts that have not succeeded.
+fn all_but<'a>(finishes: &'a [Finish], succeeded: &HashSet<RunningAttempt>) -> Vec<&'a Finish> {
+    finishes
+        .iter()
+        .filter(|finish| !succeeded.contains(&attempt_of(finish)))
+        .collect()
+}
+
+/// What has not just succeeded, as decided one by one from the rows, which are locked.
 async fn finish_rest(
     connection: &mut PgConnection,
     finishes: &[Finish],
     succeeded: &HashSet<RunningAttempt>,
+    rows: &[Locked],
 ) -> Result<Vec<FinishOutcome>, StoreError> {
-    let rest: Vec<&Finish> = finishes
-        .iter()
-        .filter(|finish| !succeeded.contains(&attempt_of(finish)))
-        .collect();
-    let rows = lock(connection, &rest).await?;
-    let moves: Vec<Moved> = rest
-        .iter()
+    let moves: Vec<Moved> = all_but(finishes, succeeded)
+        .into_iter()
         .filter_map(|finish| rows.iter().find(|row| row.id == finish.id)?.finish(finish))
         .collect();
     moves::write(connection, &moves).await?;

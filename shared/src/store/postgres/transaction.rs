@@ -1,6 +1,9 @@
 //! Transactions that leave nothing behind, wherever they are given up.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use sqlx::{Executor, PgConnection, Postgres};
 
@@ -23,6 +26,15 @@ impl Transaction {
         let mut transaction = Self(pool.lend().await?);
         transaction.execute("BEGIN").await?;
         Ok(transaction)
+    }
+
+    /// Lets each statement of it take so long, however soon the server would end another.
+    pub(super) async fn may_take(&mut self, longest: Duration) -> Result<(), StoreError> {
+        sqlx::query("SELECT set_config('statement_timeout', $1, true)")
+            .bind(longest.as_millis().to_string())
+            .execute(&mut **self)
+            .await?;
+        Ok(())
     }
 
     pub(super) async fn commit(self) -> Result<(), StoreError> {
@@ -56,8 +68,6 @@ impl DerefMut for Transaction {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::poll;
     use tokio::time::sleep;
 

@@ -17,9 +17,8 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Neither a plan that reads all finished jobs, nor a wait for the disk.
-const PREPARE: &str = "SELECT set_config('enable_seqscan', 'off', true), \
-     set_config('synchronous_commit', 'off', true)";
+/// What was counted is counted again soon: nobody waits for the disk.
+const PREPARE: &str = "SELECT set_config('synchronous_commit', 'off', true)";
 
 /// Whoever counts holds the row until its end; the others pass by.
 const TAKE_TURN: &str =
@@ -46,17 +45,11 @@ const READ: &str = "SELECT tenant, queue, kind, scheduled, queued, running, olde
 #[async_trait]
 impl CensusStore for PostgresStore {
     async fn take_census(&self) -> Result<(), StoreError> {
-        deadline::within(LONGEST_COUNT, "take_census", async {
-            let mut transaction = self.begin().await?;
-            let turn: Option<bool> = sqlx::query_scalar(TAKE_TURN)
-                .fetch_optional(&mut *transaction)
-                .await?;
-            if turn.is_some() {
-                count(&mut transaction).await?;
-            }
-            transaction.commit().await
-        })
-        .await
+        let turn = self.within("take_turn", || self.take_turn()).await?;
+        let Some(transaction) = turn else {
+            return Ok(());
+        };
+        deadline::within(LONGEST_COUNT, "take_census", count(transaction)).await
     }
 
     async fn census(&self, tenant: Option<&Tenant>) -> Result<Census, StoreError> {
@@ -78,21 +71,36 @@ impl CensusStore for PostgresStore {
     }
 }
 
-async fn count(transaction: &mut Transaction) -> Result<(), StoreError> {
-    transaction.may_take(LONGEST_COUNT).await?;
-    sqlx::query(PREPARE).execute(&mut **transaction).await?;
+impl PostgresStore {
+    /// Where it is time to count, a transaction in which nobody else does and that may take long.
+    ///
+    /// Asked within the deadline of any question, as [`super::keeping`] asks.
+    async fn take_turn(&self) -> Result<Option<Transaction>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let turn: Option<bool> = sqlx::query_scalar(TAKE_TURN)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if turn.is_none() {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        transaction.may_take(LONGEST_COUNT).await?;
+        Ok(Some(transaction))
+    }
+}
+
+async fn count(mut transaction: Transaction) -> Result<(), StoreError> {
+    sqlx::query(PREPARE).execute(&mut *transaction).await?;
     sqlx::query(COUNT)
         .bind(MOST_GROUPS)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
-    sqlx::query(FORGET_EMPTY)
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query(FORGET_EMPTY).execute(&mut *transaction).await?;
     sqlx::query(END_TURN)
         .bind(f64::from(PAUSE))
         .bind(SHORTEST_PAUSE.as_secs_f64())
         .bind(LONGEST_PAUSE.as_secs_f64())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
-    Ok(())
+    transaction.commit().await
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{PostgresStore, asking, deletion, moves, transaction::Transaction};
+use super::{PostgresStore, deletion, moves, transaction::Transaction};
 use crate::{
     job::JobId,
     queue::Hint,
     store::{
-        KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError,
+        KeeperStore, LEASES_ARE_KEPT_FOR, Rescued, SECOND_SWEEP_AFTER, StoreError, deadline,
         moves::{Locked, LockedRow, Moved, decide, locked_columns},
         rows::all,
     },
@@ -61,47 +61,16 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Rescued, StoreError> {
-        asking::within(LONGEST_SWEEP, "rescue", || async move {
-            let mut transaction = self.begin().await?;
-            let ended: Vec<Uuid> =
-                sqlx::query_scalar(concat!("SELECT id FROM leases WHERE ", to_be_swept!()))
-                    .bind(SECOND_SWEEP_AFTER.as_secs_f64())
-                    .fetch_all(&mut *transaction)
-                    .await?;
-            if ended.is_empty() {
-                transaction.rollback().await?;
-                return Ok(Rescued::default());
-            }
-            transaction.may_take(LONGEST_SWEEP).await?;
-            // An ended lease never comes back, so what is found here stays true. The order is that of
-            // the ids, but of their text, which no index has: theirs would be walked through for it.
-            let rows: Vec<LockedRow> = sqlx::query_as(concat!(
-                "SELECT ",
-                locked_columns!(),
-                " FROM jobs AS job WHERE job.active AND job.state = 'running' \
-                 AND job.lease = ANY($1) ORDER BY job.id::text COLLATE \"C\" LIMIT $2 \
-                 FOR UPDATE OF job"
-            ))
-            .bind(&ended)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *transaction)
-            .await?;
-            if rows.len() < limit as usize {
-                // Another process may have swept them meanwhile: that was one look, not two.
-                sqlx::query(concat!(
-                    "UPDATE leases SET sweeps = sweeps + 1 WHERE id = ANY($2) AND (",
-                    to_be_swept!(),
-                    ")"
-                ))
-                .bind(SECOND_SWEEP_AFTER.as_secs_f64())
-                .bind(&ended)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            Ok(Rescued::from_moves(
-                &write(transaction, rows, |job| job.rescue(now)).await?,
-            ))
-        })
+        let Some((transaction, ended)) =
+            self.within("ended_leases", || self.ended_leases()).await?
+        else {
+            return Ok(Rescued::default());
+        };
+        deadline::within(
+            LONGEST_SWEEP,
+            "rescue",
+            sweep(transaction, &ended, now, limit),
+        )
         .await
     }
 
@@ -174,6 +143,64 @@ impl KeeperStore for PostgresStore {
         })
         .await
     }
+}
+
+impl PostgresStore {
+    /// The leases whose jobs are to be looked for, and a transaction that may take long over it.
+    ///
+    /// Asked within the deadline of any question: the look itself has another, and would wait for all
+    /// of that over a connection which is dead.
+    async fn ended_leases(&self) -> Result<Option<(Transaction, Vec<Uuid>)>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let ended: Vec<Uuid> =
+            sqlx::query_scalar(concat!("SELECT id FROM leases WHERE ", to_be_swept!()))
+                .bind(SECOND_SWEEP_AFTER.as_secs_f64())
+                .fetch_all(&mut *transaction)
+                .await?;
+        if ended.is_empty() {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        transaction.may_take(LONGEST_SWEEP).await?;
+        Ok(Some((transaction, ended)))
+    }
+}
+
+/// Takes jobs back from these leases, which have ended.
+async fn sweep(
+    mut transaction: Transaction,
+    ended: &[Uuid],
+    now: Timestamp,
+    limit: u32,
+) -> Result<Rescued, StoreError> {
+    // An ended lease never comes back, so what is found here stays true. The order is that of the
+    // ids, but of their text, which no index has: theirs would be walked through for it.
+    let rows: Vec<LockedRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        locked_columns!(),
+        " FROM jobs AS job WHERE job.active AND job.state = 'running' \
+         AND job.lease = ANY($1) ORDER BY job.id::text COLLATE \"C\" LIMIT $2 \
+         FOR UPDATE OF job"
+    ))
+    .bind(ended)
+    .bind(i64::from(limit))
+    .fetch_all(&mut *transaction)
+    .await?;
+    if rows.len() < limit as usize {
+        // Another process may have swept them meanwhile: that was one look, not two.
+        sqlx::query(concat!(
+            "UPDATE leases SET sweeps = sweeps + 1 WHERE id = ANY($2) AND (",
+            to_be_swept!(),
+            ")"
+        ))
+        .bind(SECOND_SWEEP_AFTER.as_secs_f64())
+        .bind(ended)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(Rescued::from_moves(
+        &write(transaction, rows, |job| job.rescue(now)).await?,
+    ))
 }
 
 /// Decides and writes the moves of rows that the transaction has locked, and commits.

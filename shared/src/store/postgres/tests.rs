@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use sqlx::Executor;
+use url::Url;
 
 use super::{PostgresSettings, PostgresStore};
 use crate::{
     clock::{Clock, SystemClock},
     job::{Idempotency, Inserted, LeaseId, NewJob, Tenant, Unique, UniqueMode},
     store::{
-        JobStore, KeeperStore, ReadStore, RunStore,
+        CensusStore, JobStore, KeeperStore, ReadStore, Rescued, RunStore,
         conformance::{empty_postgres, new_job},
     },
+    test_proxy::TestProxy,
 };
 
 #[tokio::test]
@@ -116,6 +118,28 @@ async fn looking_for_the_jobs_of_a_dead_worker_may_take_long() {
     assert_eq!(rescued.unwrap().requeued.len(), 1);
 }
 
+#[tokio::test]
+async fn what_may_take_long_is_not_waited_for_over_a_dead_connection() {
+    let with_job = with_a_job_of_a_dead_worker().await;
+    let mut url = url_of(&with_job).await;
+    let server = url.socket_addrs(|| None).unwrap()[0];
+    let proxy = TestProxy::to(&server.to_string()).await;
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(proxy.port())).unwrap();
+    let deadline = Duration::from_millis(400);
+    let store = connected(&url, 2, deadline);
+    store.delete_ended_leases().await.unwrap();
+
+    proxy.abandon_connections();
+    let begun = Instant::now();
+    while store.rescue(SystemClock.now(), 10).await.is_err() {}
+    proxy.abandon_connections();
+    while store.take_census().await.is_err() {}
+    assert!(begun.elapsed() < deadline * 8, "{:?}", begun.elapsed());
+    let left = with_job.rescue(SystemClock.now(), 10).await.unwrap();
+    assert_eq!(left, Rescued::default());
+}
+
 const LOCK_JOBS: &str = "SELECT 1 FROM jobs FOR UPDATE";
 
 /// A job runs under a lease that has ended.
@@ -137,13 +161,21 @@ pub(super) async fn connected_anew(
     connections: u32,
     deadline: Duration,
 ) -> PostgresStore {
+    connected(&url_of(store).await, connections, deadline)
+}
+
+async fn url_of(store: &PostgresStore) -> Url {
     let name: String = sqlx::query_scalar("SELECT current_database()")
         .fetch_one(&store.writer)
         .await
         .unwrap();
     let server = std::env::var("TEST_DATABASE_URL").expect("`cargo xtask test` names one");
-    let mut url: url::Url = server.parse().unwrap();
+    let mut url: Url = server.parse().unwrap();
     url.set_path(&name);
+    url
+}
+
+fn connected(url: &Url, connections: u32, deadline: Duration) -> PostgresStore {
     let settings = PostgresSettings {
         url: url.to_string().into(),
         connections,

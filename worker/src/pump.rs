@@ -24,8 +24,6 @@ use crate::{
 
 /// How many jobs are claimed in one statement.
 const LARGEST_CLAIM: usize = 500;
-/// How many claims may be under way at once: one is written while hints for the next gather.
-const CLAIMS_AT_ONCE: u32 = 2;
 /// How long one look at an empty queue lasts.
 const POP_WAIT: Duration = Duration::from_secs(1);
 /// The pause between two looks at the store, in place of the queue, that found nothing.
@@ -48,7 +46,6 @@ pub(crate) struct Pump {
 
 /// What a turn of the pump needs before it may look for jobs.
 struct Turn {
-    claim: OwnedSemaphorePermit,
     gate: OwnedRwLockReadGuard<()>,
     slots: OwnedSemaphorePermit,
 }
@@ -61,26 +58,20 @@ struct Handed {
 
 impl Pump {
     pub(crate) async fn run(mut self) {
-        let claims = Arc::new(Semaphore::new(CLAIMS_AT_ONCE as usize));
-        while let Some(turn) = self.next_turn(&claims).await {
+        while let Some(turn) = self.next_turn().await {
             self.take_turn(turn).await;
-        }
-        // What is being claimed still has to be passed on, to be handed back in good order.
-        if claims.acquire_many(CLAIMS_AT_ONCE).await.is_err() {
-            tracing::error!("claims were abandoned");
         }
     }
 
-    /// Waits for a lease, for a claim to end, for the ward, and for free slots, which nobody may
-    /// hold who waits for the ward. None: the worker is to end.
-    async fn next_turn(&mut self, claims: &Arc<Semaphore>) -> Option<Turn> {
+    /// Waits for a lease, for the ward, and for free slots, which nobody may hold who waits for the
+    /// ward. None: the worker is to end.
+    async fn next_turn(&mut self) -> Option<Turn> {
         let ready = async {
             let lease = self.leases.wait_for(Option::is_some).await;
             lease.ok().map(drop)?;
-            let claim = claims.clone().acquire_owned().await.ok()?;
             let gate = self.gate.clone().read_owned().await;
             let slots = free_slots(&self.slots, LARGEST_CLAIM).await?;
-            Some(Turn { claim, gate, slots })
+            Some(Turn { gate, slots })
         };
         tokio::select! {
             biased;
@@ -89,50 +80,54 @@ impl Pump {
         }
     }
 
+    /// One claim at a time: hints gather meanwhile, and the next is larger for it. Nor is the worker
+    /// to end before what is being claimed has been passed on, to be handed back in good order.
     async fn take_turn(&self, turn: Turn) {
-        let Turn {
-            claim,
-            gate,
-            mut slots,
-        } = turn;
+        let Turn { gate, mut slots } = turn;
         let (found, handed) = self.look(slots.num_permits()).await;
-        let held = Arc::new((claim, gate));
-        if let Some(handed) = handed
-            && let Some(own) = slots.split(handed.taken.ids.len())
-        {
-            let (claimer, claimed, held) =
-                (self.claimer.clone(), self.claimed.clone(), held.clone());
-            tokio::spawn(async move {
-                let Handed { taken, lease } = handed;
-                claimer.receive(taken, lease, own, &claimed).await;
-                drop(held);
-            });
+        let own = handed.and_then(|Handed { taken, lease }| {
+            let own = slots.split(taken.ids.len())?;
+            Some((taken, lease, own))
+        });
+        let receiving = async {
+            if let Some((taken, lease, own)) = own {
+                let claimed = &self.claimed;
+                self.claimer.receive(taken, lease, own, claimed).await;
+            }
+        };
+        let claiming = async {
+            let ids = found?;
+            self.claim(ids, slots).await;
+            Ok::<_, QueueError>(())
+        };
+        let ((), looked) = tokio::join!(receiving, claiming);
+        drop(gate);
+        if let Err(error) = looked {
+            tracing::warn!(%error, "jobs are claimed straight from the store");
+            self.status.set_queue_is_away(true);
+            self.serve_from_store().await;
+            self.status.set_queue_is_away(false);
         }
-        match found {
-            Ok(ids) if ids.is_empty() => {}
-            Ok(ids) if self.draining.is_cancelled() => {
-                self.claimer.give_back(&ids, End::Front).await;
-            }
-            Ok(mut ids) => {
-                // There are fewer slots where jobs were handed over in the same moment.
-                let left = ids.split_off(ids.len().min(slots.num_permits()));
-                drop(slots.split(slots.num_permits() - ids.len()));
-                let (claimer, claimed) = (self.claimer.clone(), self.claimed.clone());
-                tokio::spawn(async move {
-                    claimer.give_back(&left, End::Front).await;
-                    if !ids.is_empty() {
-                        claimer.claim(Sort::Ordinary, ids, slots, &claimed).await;
-                    }
-                    drop(held);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "jobs are claimed straight from the store");
-                drop((held, slots));
-                self.status.set_queue_is_away(true);
-                self.serve_from_store().await;
-                self.status.set_queue_is_away(false);
-            }
+    }
+
+    /// Claims what these hints name, and gives back those for which there is no slot.
+    async fn claim(&self, mut ids: Vec<JobId>, mut slots: OwnedSemaphorePermit) {
+        if ids.is_empty() {
+            return;
+        }
+        if self.draining.is_cancelled() {
+            self.claimer.give_back(&ids, End::Front).await;
+            return;
+        }
+        // There are fewer slots where jobs were handed over in the same moment.
+        let left = ids.split_off(ids.len().min(slots.num_permits()));
+        drop(slots.split(slots.num_permits() - ids.len()));
+        self.claimer.give_back(&left, End::Front).await;
+        if !ids.is_empty() {
+            let claimed = &self.claimed;
+            self.claimer
+                .claim(Sort::Ordinary, ids, slots, claimed)
+                .await;
         }
     }
 

@@ -53,6 +53,7 @@ where
         return Err(Failure::error("TLS had been set up before"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.threads())
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("no runtime: {error}")))?;

@@ -30,8 +30,9 @@ use crate::{
 /// How long a hint that was passed on is remembered, so that it does not go round and round.
 const FOREIGN_MEMORY: Duration = Duration::from_secs(1);
 
-/// The pause after hints of which none was for this worker: others get their turn.
-const FOREIGN_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after hints of which none was for this worker: others get their turn. Its own jobs wait
+/// as long.
+const FOREIGN_PAUSE: Duration = Duration::from_millis(25);
 
 /// Which jobs are claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod worker;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, thread::available_parallelism, time::Duration};
 
 use coatcheck_shared::{
     backend::{Backend, BackendError},
@@ -35,9 +35,30 @@ pub(crate) struct Process {
     pub(crate) shutdown: CancellationToken,
 }
 
+/// How many threads a process has beside those that answer HTTP.
+#[derive(Clone, Copy)]
+pub(crate) enum Threads {
+    /// What a handler does may take a thread for a while.
+    OneForEachCore,
+    /// What there is to do is soon done. Woken for it, another thread would take a core from what else
+    /// the machine runs, and carry the work over to it.
+    OneForTwoCores,
+}
+
+impl Threads {
+    fn count(self) -> usize {
+        let cores = available_parallelism().map_or(1, usize::from);
+        match self {
+            Self::OneForEachCore => cores,
+            Self::OneForTwoCores => cores.div_ceil(2),
+        }
+    }
+}
+
 /// Sets up the process and has it play the role of this name to its end.
 pub(crate) fn play<Run>(
     name: &'static str,
+    threads: Threads,
     role: impl FnOnce(Process) -> Run,
 ) -> Result<ExitCode, Failure>
 where
@@ -53,7 +74,7 @@ where
         return Err(Failure::error("TLS had been set up before"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.threads())
+        .worker_threads(threads.count())
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("no runtime: {error}")))?;

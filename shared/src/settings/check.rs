@@ -37,7 +37,6 @@ impl Settings {
             reason = "compared with small bounds only"
         )]
         let number = |value: usize| value as f64;
-        range("threads", number(self.threads()), 1.0, 1_024.0);
         range(
             "jobs.max_attempts",
             f64::from(self.jobs.max_attempts),
@@ -243,7 +242,6 @@ mod tests {
         let error = load_from(
             "auth.admin_key = \"short\"\n\
              database_url = \"mysql://x\"\n\
-             threads = 0\n\
              worker.lease_s = 0\n\
              store.committers = 0\n\
              limits.queue_depth = 0\n\
@@ -259,7 +257,6 @@ mod tests {
         for part in [
             "auth.admin_key is too short, it must be at least 16",
             "postgres://",
-            "threads is 0, it goes from 1 to 1024",
             "worker.lease_s is 0, it goes from 1 to 3600",
             "store.committers",
             "limits.queue_depth is 0",

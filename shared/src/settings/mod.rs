@@ -4,10 +4,7 @@ mod check;
 mod load;
 mod unreadable;
 
-use std::{
-    collections::BTreeMap, net::SocketAddr, path::PathBuf, thread::available_parallelism,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -31,7 +28,6 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub database_url: Option<SecretString>,
     pub redis_url: Option<SecretString>,
-    pub threads: Option<usize>,
     pub jobs: JobSettings,
     pub worker: WorkerSettings,
     pub keepers: KeeperSettings,
@@ -231,18 +227,6 @@ fn root() -> PathBuf {
 }
 
 impl Settings {
-    /// How many threads run what a process does beside answering HTTP: as said, else one for two cores.
-    ///
-    /// What a job needs of a process is soon done. Woken for it, another thread takes a core from what
-    /// else the machine runs (the database, Redis, the process at the other end) and moves the job
-    /// there; a job costs a tenth more where each core has a thread.
-    pub fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| {
-            let cores = available_parallelism().map_or(1, usize::from);
-            cores.div_ceil(2)
-        })
-    }
-
     /// How callers are known: as said, else open on loopback and by keys elsewhere.
     pub fn auth_mode(&self) -> AuthMode {
         self.auth.mode.unwrap_or(if self.listen.ip().is_loopback() {

@@ -8,6 +8,7 @@
 
 mod census;
 mod chunks;
+mod claimed;
 mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;

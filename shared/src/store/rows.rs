@@ -156,7 +156,7 @@ pub(super) struct ClaimedRow {
     tenant: String,
     kind: String,
     queue: String,
-    attempt: i32,
+    pub(super) attempt: i32,
     max_attempts: i32,
     created_at: Timestamp,
     queued_at: Option<Timestamp>,

@@ -1,4 +1,5 @@
-//! How every question is asked: within the deadline, and once more over another connection.
+//! How every question is asked, but for those that may take long: within the deadline, and once more
+//! over another connection.
 
 use std::{future::Future, time::Duration};
 

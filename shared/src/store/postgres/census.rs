@@ -45,7 +45,7 @@ const READ: &str = "SELECT tenant, queue, kind, scheduled, queued, running, olde
 #[async_trait]
 impl CensusStore for PostgresStore {
     async fn take_census(&self) -> Result<(), StoreError> {
-        let turn = self.within("take_turn", || self.take_turn()).await?;
+        let turn = self.within("census_turn", || self.take_turn()).await?;
         let Some(transaction) = turn else {
             return Ok(());
         };

@@ -8,7 +8,7 @@ use super::{PostgresStore, chunks};
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
-        StoreError, Suspect, SuspectStore,
+        RunStore, StoreError, Suspect, SuspectStore, claimed,
         pool::Pool,
         rows::{ClaimedRow, claimed_columns},
         suspects::{Standing, SuspectRow, suspect_columns},
@@ -72,22 +72,20 @@ impl PostgresStore {
         ids.dedup();
         let kinds: Vec<&str> = kinds.iter().map(KindName::as_str).collect();
         let (ids, kinds) = (&ids, &kinds);
-        self.within("claim", || async move {
+        let claim = || async move {
             let mut rows = claim_rows(&self.writer, lease, ids, kinds, standing, now).await?;
             if rows.len() < ids.len() {
                 rows.extend(claimed_before(&self.writer, lease, ids, &rows, now).await?);
             }
-            let mut jobs = Vec::with_capacity(rows.len());
-            for mut row in rows {
-                if row.payload.is_none() {
-                    let id = JobId::from_uuid(row.id);
-                    row.payload = Some(chunks::read(&self.writer, id, 0).await?);
-                }
-                jobs.push(row.into_job(lease)?);
-            }
-            Ok(jobs)
-        })
-        .await
+            Ok(rows)
+        };
+        let rows = self.within("claim", claim).await?;
+        let read = |job| self.within("payload", move || chunks::read(&self.writer, job, 0));
+        let claimed = claimed::with_payloads(rows, lease, now, read).await?;
+        if !claimed.unreadable.is_empty() {
+            self.finish(claimed.unreadable).await?;
+        }
+        Ok(claimed.jobs)
     }
 }
 

@@ -66,6 +66,7 @@ impl KeeperStore for PostgresStore {
         else {
             return Ok(Rescued::default());
         };
+        // Not asked again where its connection turns out to be dead: the next sweep does.
         deadline::within(
             LONGEST_SWEEP,
             "rescue",

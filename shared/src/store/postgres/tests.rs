@@ -8,9 +8,9 @@ use url::Url;
 use super::{PostgresSettings, PostgresStore};
 use crate::{
     clock::{Clock, SystemClock},
-    job::{Idempotency, Inserted, LeaseId, NewJob, Tenant, Unique, UniqueMode},
+    job::{Idempotency, Inserted, JobId, LeaseId, NewJob, State, Tenant, Unique, UniqueMode},
     store::{
-        CensusStore, JobStore, KeeperStore, ReadStore, Rescued, RunStore,
+        CensusStore, INLINE_LIMIT, JobStore, KeeperStore, ReadStore, Rescued, RunStore,
         conformance::{empty_postgres, new_job},
     },
     test_proxy::TestProxy,
@@ -122,7 +122,7 @@ async fn looking_for_the_jobs_of_a_dead_worker_may_take_long() {
 async fn what_may_take_long_is_not_waited_for_over_a_dead_connection() {
     let with_job = with_a_job_of_a_dead_worker().await;
     let mut url = url_of(&with_job).await;
-    let server = url.socket_addrs(|| None).unwrap()[0];
+    let server = url.socket_addrs(|| Some(5432)).unwrap()[0];
     let proxy = TestProxy::to(&server.to_string()).await;
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(proxy.port())).unwrap();
@@ -131,13 +131,78 @@ async fn what_may_take_long_is_not_waited_for_over_a_dead_connection() {
     store.delete_ended_leases().await.unwrap();
 
     proxy.abandon_connections();
-    let begun = Instant::now();
-    while store.rescue(SystemClock.now(), 10).await.is_err() {}
-    proxy.abandon_connections();
-    while store.take_census().await.is_err() {}
-    assert!(begun.elapsed() < deadline * 8, "{:?}", begun.elapsed());
+    let asking = async {
+        while store.rescue(SystemClock.now(), 10).await.is_err() {}
+        proxy.abandon_connections();
+        while store.take_census().await.is_err() {}
+    };
+    tokio::time::timeout(deadline * 8, asking).await.unwrap();
     let left = with_job.rescue(SystemClock.now(), 10).await.unwrap();
     assert_eq!(left, Rescued::default());
+}
+
+#[tokio::test]
+async fn a_claim_of_more_than_one_answer_can_hold_is_made() {
+    let patient = with_schema().await;
+    let deadline = Duration::from_millis(600);
+    let store = connected_anew(&patient, 2, deadline).await;
+    let jobs: Vec<NewJob> = (0..4).map(|_| with_large_payload()).collect();
+    let (ids, kind) = (ids_of(&jobs), jobs[0].kind.clone());
+    let (now, lease) = (SystemClock.now(), LeaseId::generate(&SystemClock));
+    patient.insert(jobs).await.unwrap();
+    patient.open_lease(lease, "a-worker", SOON).await.unwrap();
+    // Each within the deadline, and all of them far beyond it.
+    let slowly = "ALTER TABLE chunks RENAME TO stored_chunks; \
+                  CREATE VIEW chunks AS SELECT stored.* FROM stored_chunks AS stored, \
+                  LATERAL (SELECT stored.body, pg_sleep(0.3)) AS slowly";
+    sqlx::raw_sql(slowly)
+        .execute(&patient.writer)
+        .await
+        .unwrap();
+    let claimed = store.claim(lease, &ids, &[kind], now).await.unwrap();
+    assert_eq!(claimed.len(), 4);
+}
+
+#[tokio::test]
+async fn a_claimed_job_that_cannot_be_read_fails_alone() {
+    let store = with_schema().await;
+    let jobs: Vec<NewJob> = (0..3).map(|_| with_large_payload()).collect();
+    let (ids, kind) = (ids_of(&jobs), jobs[0].kind.clone());
+    let (now, lease) = (SystemClock.now(), LeaseId::generate(&SystemClock));
+    store.insert(jobs).await.unwrap();
+    store.open_lease(lease, "a-worker", SOON).await.unwrap();
+    sqlx::query("DELETE FROM chunks WHERE job_id = $1")
+        .bind(ids[1].as_uuid())
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let claimed = store.claim(lease, &ids, &[kind], now).await.unwrap();
+    let claimed: Vec<JobId> = claimed.iter().map(|job| job.id).collect();
+    assert_eq!(claimed, [ids[0], ids[2]]);
+    let failed = store
+        .get(&Tenant::default(), ids[1])
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(failed.lifecycle.state, State::Failed);
+    assert!(
+        failed.failure.unwrap().message.contains("payload"),
+        "it says what could not be read"
+    );
+}
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// One that does not lie in its job's row.
+fn with_large_payload() -> NewJob {
+    NewJob {
+        payload: vec![b' '; INLINE_LIMIT + 1].into(),
+        ..new_job()
+    }
+}
+
+fn ids_of(jobs: &[NewJob]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
 }
 
 const LOCK_JOBS: &str = "SELECT 1 FROM jobs FOR UPDATE";

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
-        StoreError, Suspect, SuspectStore,
+        RunStore, StoreError, Suspect, SuspectStore, claimed,
         rows::to_json,
         suspects::{Standing, SuspectRow, suspect_columns},
     },
@@ -70,19 +70,13 @@ impl SqliteStore {
     ) -> Result<Vec<ClaimedJob>, StoreError> {
         let kinds: Vec<&KindName> = kinds.iter().collect();
         let claim = Claim::of(lease, ids.iter(), &kinds, standing, now)?;
-        self.within("claim", || async move {
-            let write = move |connection: &Connection| claims::claim(connection, &claim);
-            let rows = self.writer.write(write).await?;
-            let mut jobs = Vec::with_capacity(rows.len());
-            for mut row in rows {
-                if row.payload.is_none() {
-                    let id = JobId::from_uuid(row.id);
-                    row.payload = Some(chunks::read(&self.reader, id, 0).await?);
-                }
-                jobs.push(row.into_job(lease)?);
-            }
-            Ok(jobs)
-        })
-        .await
+        let write = move |connection: &Connection| claims::claim(connection, &claim);
+        let rows = self.write("claim", write).await?;
+        let read = |job| self.within("payload", move || chunks::read(&self.reader, job, 0));
+        let claimed = claimed::with_payloads(rows, lease, now, read).await?;
+        if !claimed.unreadable.is_empty() {
+            self.finish(claimed.unreadable).await?;
+        }
+        Ok(claimed.jobs)
     }
 }

@@ -1,0 +1,57 @@
+//! From claimed rows to jobs with their payloads.
+
+use std::future::Future;
+
+use super::{Finish, StoreError, rows::ClaimedRow};
+use crate::{
+    job::{ClaimedJob, Failure, JobId, LeaseId, Outcome, failure::FailureType},
+    timestamp::Timestamp,
+};
+
+/// What was claimed.
+pub(super) struct Claimed {
+    pub(super) jobs: Vec<ClaimedJob>,
+    /// The ends of those that cannot be read: nobody could run them, and they would hold up the rest.
+    pub(super) unreadable: Vec<Finish>,
+}
+
+/// Reads the payloads that do not lie in their rows, one after another by `read`, which is to have a
+/// deadline for each: together they may be more than one answer can hold, and a claim that is asked
+/// again begins anew.
+pub(super) async fn with_payloads<Reading>(
+    rows: Vec<ClaimedRow>,
+    lease: LeaseId,
+    now: Timestamp,
+    read: impl Fn(JobId) -> Reading,
+) -> Result<Claimed, StoreError>
+where
+    Reading: Future<Output = Result<Vec<u8>, StoreError>>,
+{
+    let mut claimed = Claimed {
+        jobs: Vec::with_capacity(rows.len()),
+        unreadable: Vec::new(),
+    };
+    for mut row in rows {
+        let (id, attempt) = (JobId::from_uuid(row.id), row.attempt);
+        if row.payload.is_none() {
+            row.payload = Some(read(id).await?);
+        }
+        match row.into_job(lease) {
+            Ok(job) => claimed.jobs.push(job),
+            Err(error) => {
+                tracing::error!(job_id = %id, %error, "a job that was claimed cannot be read: it fails");
+                claimed.unreadable.push(Finish {
+                    id,
+                    attempt: u32::try_from(attempt).unwrap_or_default(),
+                    lease,
+                    finished_at: now,
+                    outcome: Outcome::Failed(Failure::new(
+                        FailureType::Error,
+                        format!("the job could not be read: {error}"),
+                    )),
+                });
+            }
+        }
+    }
+    Ok(claimed)
+}

@@ -19,10 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::{
-    arguments::{Command, CommandLine},
-    roles::Threads,
-};
+use self::arguments::{Command, CommandLine};
 
 /// Every job is a few dozen small allocations, made on one thread and freed on another.
 #[global_allocator]
@@ -30,16 +27,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match CommandLine::parse().command {
-        None => roles::play("all", Threads::OneForEachCore, roles::all_in_one::run),
-        Some(Command::Api) => roles::play("api", Threads::OneForTwoCores, roles::api::run),
-        Some(Command::Worker) => roles::play("worker", Threads::OneForEachCore, roles::worker::run),
-        Some(Command::Migrate) => {
-            roles::play("migrate", Threads::OneForTwoCores, roles::migrate::run)
-        }
+        None => roles::play("all", roles::all_in_one::run),
+        Some(Command::Api) => roles::play("api", roles::api::run),
+        Some(Command::Worker) => roles::play("worker", roles::worker::run),
+        Some(Command::Migrate) => roles::play("migrate", roles::migrate::run),
         Some(Command::Check(arguments)) => check::run(&arguments),
-        Some(Command::Keys(arguments)) => roles::play("keys", Threads::OneForTwoCores, |process| {
-            roles::keys::run(process, arguments)
-        }),
+        Some(Command::Keys(arguments)) => {
+            roles::play("keys", |process| roles::keys::run(process, arguments))
+        }
         Some(Command::Health(arguments)) => health::run(&arguments),
         Some(Command::Submit(arguments)) => client::submit::run(&arguments),
         Some(Command::Get(arguments)) => client::get::run(&arguments),

@@ -21,7 +21,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Runs a job to its end.
     ///
     /// The future is dropped when the job's time is over or, [`JobContext::cancellation`] having
-    /// fired, the grace is: what must not be left half done belongs into a task of its own.
+    /// fired, the grace is: what must not be left half done belongs into a task of its own. What takes
+    /// a thread for more than moments belongs into [`tokio::task::spawn_blocking`]: the worker's lease
+    /// is renewed by the same threads.
     ///
     /// # Errors
     /// What the handler says with it decides whether another attempt follows: see

@@ -5,6 +5,7 @@
 
 mod announcer;
 mod apalis_backend;
+mod aside;
 mod claimer;
 pub mod context;
 mod ending;

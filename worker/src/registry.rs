@@ -7,8 +7,14 @@ use coatcheck_shared::{
     kind::KindDefinition,
 };
 use futures::future::{BoxFuture, FutureExt};
+use serde::de::DeserializeOwned;
 
-use crate::{BytesHandler, Handler, HandlerError, IntoJobResult, JobContext, RawPayload};
+use crate::{
+    BytesHandler, Handler, HandlerError, IntoJobResult, JobContext, RawPayload, aside::aside,
+};
+
+/// Up to this many bytes a payload is read where its job runs.
+const SMALL_PAYLOAD_BYTES: usize = 64 * 1024;
 
 /// Why a handler cannot be registered.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +44,7 @@ impl<H: Handler> ErasedHandler for H {
         context: &'a JobContext,
     ) -> BoxFuture<'a, Result<JobResult, HandlerError>> {
         async move {
-            let payload = serde_json::from_slice(&job.payload).map_err(|error| {
+            let payload = parse(&job.payload).await.map_err(|error| {
                 HandlerError::fail(format!("the payload does not fit the kind: {error}"))
             })?;
             Handler::run(self, payload, context)
@@ -46,6 +52,15 @@ impl<H: Handler> ErasedHandler for H {
                 .into_job_result()
         }
         .boxed()
+    }
+}
+
+/// Reads a payload: a large one, which takes milliseconds a megabyte, aside.
+async fn parse<Payload: DeserializeOwned>(payload: &[u8]) -> serde_json::Result<Payload> {
+    if payload.len() <= SMALL_PAYLOAD_BYTES {
+        serde_json::from_slice(payload)
+    } else {
+        aside(|| serde_json::from_slice(payload)).await
     }
 }
 

@@ -35,30 +35,9 @@ pub(crate) struct Process {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// How many threads a process has beside those that answer HTTP.
-#[derive(Clone, Copy)]
-pub(crate) enum Threads {
-    /// What a handler does may take a thread for a while.
-    OneForEachCore,
-    /// What there is to do is soon done. Woken for it, another thread would take a core from what else
-    /// the machine runs, and carry the work over to it.
-    OneForTwoCores,
-}
-
-impl Threads {
-    fn count(self) -> usize {
-        let cores = available_parallelism().map_or(1, usize::from);
-        match self {
-            Self::OneForEachCore => cores,
-            Self::OneForTwoCores => cores.div_ceil(2),
-        }
-    }
-}
-
 /// Sets up the process and has it play the role of this name to its end.
 pub(crate) fn play<Run>(
     name: &'static str,
-    threads: Threads,
     role: impl FnOnce(Process) -> Run,
 ) -> Result<ExitCode, Failure>
 where
@@ -74,7 +53,7 @@ where
         return Err(Failure::error("TLS had been set up before"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.count())
+        .worker_threads(threads())
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("no runtime: {error}")))?;
@@ -132,6 +111,13 @@ fn new_worker(backend: Backend, settings: &Settings) -> Result<Worker, Failure> 
     #[cfg(feature = "failure-points")]
     let registry = registry.with_failure_points();
     Ok(Worker::new(backend, registry, settings, worker_name()))
+}
+
+/// On how many threads a process does what it does beside answering HTTP: one for two cores. What a
+/// job needs of it is soon done. Woken for that, another thread would take a core from what else the
+/// machine runs, and carry the work over to it; what takes long is done aside.
+fn threads() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 /// What an operator finds this worker by: the machine and the process.

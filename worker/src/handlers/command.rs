@@ -77,6 +77,7 @@ impl CommandHandler {
             .output_bytes
             .map_or(self.result_bytes, |bytes| bytes.min(self.result_bytes));
         let process = Process::start(command, context.job())
+            .await
             .map_err(|error| HandlerError::retry(format!("{name} cannot be started: {error}")))?;
         let ended = process
             .run(input, most_bytes, self.termination, context)

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -99,8 +100,12 @@ pub(super) enum RunError {
 
 impl Process {
     /// A program is told whose attempt it is, so that what it does elsewhere can be done once.
-    pub(super) fn start(command: &CommandSettings, job: &ClaimedJob) -> io::Result<Self> {
-        let mut child = Command::new(&command.program)
+    ///
+    /// It is started on a thread that may wait: its file or folder may lie on a network that hangs. One
+    /// that is started after nobody waits for it any more is killed at once.
+    pub(super) async fn start(command: &CommandSettings, job: &ClaimedJob) -> io::Result<Self> {
+        let mut program = Command::new(&command.program);
+        program
             .args(&command.args)
             .env_clear()
             .env("PATH", PATH)
@@ -112,8 +117,12 @@ impl Process {
             .kill_on_drop(true)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+            .stderr(Stdio::piped());
+        let starting = spawn_blocking(move || Self::of(program.spawn()?));
+        starting.await.map_err(io::Error::other)?
+    }
+
+    fn of(mut child: Child) -> io::Result<Self> {
         let leader = child.id().and_then(|id| i32::try_from(id).ok());
         let (Some(leader), input, Some(output), Some(errors)) = (
             leader,

@@ -33,22 +33,25 @@ where
     };
     for mut row in rows {
         let (id, attempt) = (JobId::from_uuid(row.id), row.attempt);
-        if row.payload.is_none() {
-            row.payload = Some(read(id).await?);
-        }
-        match row.into_job(lease) {
+        let job = match row.payload {
+            Some(_) => row.into_job(lease),
+            None => read(id).await.and_then(|payload| {
+                row.payload = Some(payload);
+                row.into_job(lease)
+            }),
+        };
+        match job {
             Ok(job) => claimed.jobs.push(job),
+            Err(error) if error.is_unavailable() => return Err(error),
             Err(error) => {
                 tracing::error!(job_id = %id, %error, "a job that was claimed cannot be read: it fails");
+                let message = format!("the job could not be read: {error}");
                 claimed.unreadable.push(Finish {
                     id,
                     attempt: u32::try_from(attempt).unwrap_or_default(),
                     lease,
                     finished_at: now,
-                    outcome: Outcome::Failed(Failure::new(
-                        FailureType::Error,
-                        format!("the job could not be read: {error}"),
-                    )),
+                    outcome: Outcome::Failed(Failure::new(FailureType::Error, message)),
                 });
             }
         }

@@ -144,23 +144,23 @@ async fn what_may_take_long_is_not_waited_for_over_a_dead_connection() {
 #[tokio::test]
 async fn a_claim_of_more_than_one_answer_can_hold_is_made() {
     let patient = with_schema().await;
-    let deadline = Duration::from_millis(600);
+    let deadline = Duration::from_millis(1_500);
     let store = connected_anew(&patient, 2, deadline).await;
-    let jobs: Vec<NewJob> = (0..4).map(|_| with_large_payload()).collect();
+    let jobs: Vec<NewJob> = (0..6).map(|_| with_large_payload()).collect();
     let (ids, kind) = (ids_of(&jobs), jobs[0].kind.clone());
     let (now, lease) = (SystemClock.now(), LeaseId::generate(&SystemClock));
     patient.insert(jobs).await.unwrap();
     patient.open_lease(lease, "a-worker", SOON).await.unwrap();
-    // Each within the deadline, and all of them far beyond it.
+    // Each within the deadline, all of them beyond it.
     let slowly = "ALTER TABLE chunks RENAME TO stored_chunks; \
                   CREATE VIEW chunks AS SELECT stored.* FROM stored_chunks AS stored, \
-                  LATERAL (SELECT stored.body, pg_sleep(0.3)) AS slowly";
+                  LATERAL (SELECT stored.body, pg_sleep(0.4)) AS slowly";
     sqlx::raw_sql(slowly)
         .execute(&patient.writer)
         .await
         .unwrap();
     let claimed = store.claim(lease, &ids, &[kind], now).await.unwrap();
-    assert_eq!(claimed.len(), 4);
+    assert_eq!(claimed.len(), 6);
 }
 
 #[tokio::test]
@@ -189,6 +189,30 @@ async fn a_claimed_job_that_cannot_be_read_fails_alone() {
         failed.failure.unwrap().message.contains("payload"),
         "it says what could not be read"
     );
+}
+
+#[tokio::test]
+async fn a_claimed_job_whose_payload_is_refused_fails_alone() {
+    let store = with_schema().await;
+    let jobs: Vec<NewJob> = (0..2).map(|_| with_large_payload()).collect();
+    let (ids, kind) = (ids_of(&jobs), jobs[0].kind.clone());
+    let (now, lease) = (SystemClock.now(), LeaseId::generate(&SystemClock));
+    store.insert(jobs).await.unwrap();
+    store.open_lease(lease, "a-worker", SOON).await.unwrap();
+    let damaged = format!(
+        "ALTER TABLE chunks RENAME TO stored_chunks; \
+         CREATE VIEW chunks AS SELECT job_id, attempt, sequence, \
+         CASE WHEN job_id = '{}' THEN substring(body FROM 1 FOR -1) ELSE body END AS body \
+         FROM stored_chunks",
+        ids[0].as_uuid()
+    );
+    let damaged = sqlx::raw_sql(sqlx::AssertSqlSafe(damaged));
+    damaged.execute(&store.writer).await.unwrap();
+    let claimed = store.claim(lease, &ids, &[kind], now).await.unwrap();
+    let claimed: Vec<JobId> = claimed.iter().map(|job| job.id).collect();
+    assert_eq!(claimed, [ids[1]]);
+    let failed = store.get(&Tenant::default(), ids[0]).await.unwrap();
+    assert_eq!(failed.unwrap().lifecycle.state, State::Failed);
 }
 
 const SOON: Duration = Duration::from_secs(60);

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    sync::Semaphore,
     task::spawn_blocking,
     time::{sleep, timeout},
 };
@@ -39,6 +40,10 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(2);
 
 /// How long the kernel may take over a SIGKILL.
 const LONGEST_KILL: Duration = Duration::from_secs(1);
+
+/// How many programs may be starting at once: were they to hang, the threads that wait for names and
+/// files must not all wait for them.
+static STARTS: Semaphore = Semaphore::const_new(32);
 
 /// A process group that ends with this value.
 struct ProcessGroup(Pid);
@@ -101,8 +106,9 @@ pub(super) enum RunError {
 impl Process {
     /// A program is told whose attempt it is, so that what it does elsewhere can be done once.
     ///
-    /// It is started on a thread that may wait: its file or folder may lie on a network that hangs. One
-    /// that is started after nobody waits for it any more is killed at once.
+    /// It is started on a thread that may wait: its file or folder may lie on a network that hangs. What
+    /// hangs there is out of reach: the program begins when the network is back, and is killed at once
+    /// where its attempt has ended meanwhile.
     pub(super) async fn start(command: &CommandSettings, job: &ClaimedJob) -> io::Result<Self> {
         let mut program = Command::new(&command.program);
         program
@@ -118,7 +124,11 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let starting = spawn_blocking(move || Self::of(program.spawn()?));
+        let turn = STARTS.acquire().await.map_err(io::Error::other)?;
+        let starting = spawn_blocking(move || {
+            let _turn = turn;
+            Self::of(program.spawn()?)
+        });
         starting.await.map_err(io::Error::other)?
     }
 

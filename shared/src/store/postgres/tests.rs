@@ -8,7 +8,9 @@ use url::Url;
 use super::{PostgresSettings, PostgresStore};
 use crate::{
     clock::{Clock, SystemClock},
-    job::{Idempotency, Inserted, JobId, LeaseId, NewJob, State, Tenant, Unique, UniqueMode},
+    job::{
+        Idempotency, Inserted, JobId, KindName, LeaseId, NewJob, State, Tenant, Unique, UniqueMode,
+    },
     store::{
         CensusStore, INLINE_LIMIT, JobStore, KeeperStore, ReadStore, Rescued, RunStore,
         conformance::{empty_postgres, new_job},
@@ -146,11 +148,7 @@ async fn a_claim_of_more_than_one_answer_can_hold_is_made() {
     let patient = with_schema().await;
     let deadline = Duration::from_millis(1_500);
     let store = connected_anew(&patient, 2, deadline).await;
-    let jobs: Vec<NewJob> = (0..6).map(|_| with_large_payload()).collect();
-    let (ids, kind) = (ids_of(&jobs), jobs[0].kind.clone());
-    let (now, lease) = (SystemClock.now(), LeaseId::generate(&SystemClock));
-    patient.insert(jobs).await.unwrap();
-    patient.open_lease(lease, "a-worker", SOON).await.unwrap();
+    let (lease, ids, kinds) = with_large_payloads(&patient, 6).await;
     // Each within the deadline, all of them beyond it.
     let slowly = "ALTER TABLE chunks RENAME TO stored_chunks; \
                   CREATE VIEW chunks AS SELECT stored.* FROM stored_chunks AS stored, \
@@ -159,24 +157,26 @@ async fn a_claim_of_more_than_one_answer_can_hold_is_made() {
         .execute(&patient.writer)
         .await
         .unwrap();
-    let claimed = store.claim(lease, &ids, &[kind], now).await.unwrap();
+    let claimed = store
+        .claim(lease, &ids, &kinds, SystemClock.now())
+        .await
+        .unwrap();
     assert_eq!(claimed.len(), 6);
 }
 
 #[tokio::test]
 async fn a_claimed_job_that_cannot_be_read_fails_alone() {
     let store = with_schema().await;
-    let jobs: Vec<NewJob> = (0..3).map(|_| with_large_payload()).collect();
-    let (ids, kind) = (ids_of(&jobs), jobs[0].kind.clone());
-    let (now, lease) = (SystemClock.now(), LeaseId::generate(&SystemClock));
-    store.insert(jobs).await.unwrap();
-    store.open_lease(lease, "a-worker", SOON).await.unwrap();
+    let (lease, ids, kinds) = with_large_payloads(&store, 3).await;
     sqlx::query("DELETE FROM chunks WHERE job_id = $1")
         .bind(ids[1].as_uuid())
         .execute(&store.writer)
         .await
         .unwrap();
-    let claimed = store.claim(lease, &ids, &[kind], now).await.unwrap();
+    let claimed = store
+        .claim(lease, &ids, &kinds, SystemClock.now())
+        .await
+        .unwrap();
     let claimed: Vec<JobId> = claimed.iter().map(|job| job.id).collect();
     assert_eq!(claimed, [ids[0], ids[2]]);
     let failed = store
@@ -194,11 +194,7 @@ async fn a_claimed_job_that_cannot_be_read_fails_alone() {
 #[tokio::test]
 async fn a_claimed_job_whose_payload_is_refused_fails_alone() {
     let store = with_schema().await;
-    let jobs: Vec<NewJob> = (0..2).map(|_| with_large_payload()).collect();
-    let (ids, kind) = (ids_of(&jobs), jobs[0].kind.clone());
-    let (now, lease) = (SystemClock.now(), LeaseId::generate(&SystemClock));
-    store.insert(jobs).await.unwrap();
-    store.open_lease(lease, "a-worker", SOON).await.unwrap();
+    let (lease, ids, kinds) = with_large_payloads(&store, 2).await;
     let damaged = format!(
         "ALTER TABLE chunks RENAME TO stored_chunks; \
          CREATE VIEW chunks AS SELECT job_id, attempt, sequence, \
@@ -208,25 +204,33 @@ async fn a_claimed_job_whose_payload_is_refused_fails_alone() {
     );
     let damaged = sqlx::raw_sql(sqlx::AssertSqlSafe(damaged));
     damaged.execute(&store.writer).await.unwrap();
-    let claimed = store.claim(lease, &ids, &[kind], now).await.unwrap();
+    let claimed = store
+        .claim(lease, &ids, &kinds, SystemClock.now())
+        .await
+        .unwrap();
     let claimed: Vec<JobId> = claimed.iter().map(|job| job.id).collect();
     assert_eq!(claimed, [ids[1]]);
     let failed = store.get(&Tenant::default(), ids[0]).await.unwrap();
     assert_eq!(failed.unwrap().lifecycle.state, State::Failed);
 }
 
-const SOON: Duration = Duration::from_secs(60);
-
-/// One that does not lie in its job's row.
-fn with_large_payload() -> NewJob {
-    NewJob {
+/// So many jobs whose payloads do not lie in their rows, their kinds, and a lease to claim them under.
+async fn with_large_payloads(
+    store: &PostgresStore,
+    count: usize,
+) -> (LeaseId, Vec<JobId>, Vec<KindName>) {
+    let with_large_payload = || NewJob {
         payload: vec![b' '; INLINE_LIMIT + 1].into(),
         ..new_job()
-    }
-}
-
-fn ids_of(jobs: &[NewJob]) -> Vec<JobId> {
-    jobs.iter().map(|job| job.id).collect()
+    };
+    let jobs: Vec<NewJob> = (0..count).map(|_| with_large_payload()).collect();
+    let ids = jobs.iter().map(|job| job.id).collect();
+    let kinds = vec![jobs[0].kind.clone()];
+    store.insert(jobs).await.unwrap();
+    let lease = LeaseId::generate(&SystemClock);
+    let duration = Duration::from_secs(60);
+    store.open_lease(lease, "a-worker", duration).await.unwrap();
+    (lease, ids, kinds)
 }
 
 const LOCK_JOBS: &str = "SELECT 1 FROM jobs FOR UPDATE";

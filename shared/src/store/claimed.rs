@@ -2,35 +2,28 @@
 
 use std::future::Future;
 
-use super::{Finish, StoreError, rows::ClaimedRow};
+use super::{Finish, RunStore, StoreError, rows::ClaimedRow};
 use crate::{
     job::{ClaimedJob, Failure, JobId, LeaseId, Outcome, failure::FailureType},
     timestamp::Timestamp,
 };
 
-/// What was claimed.
-pub(super) struct Claimed {
-    pub(super) jobs: Vec<ClaimedJob>,
-    /// The ends of those that cannot be read: nobody could run them, and they would hold up the rest.
-    pub(super) unreadable: Vec<Finish>,
-}
-
 /// Reads the payloads that do not lie in their rows, one after another by `read`, which is to have a
 /// deadline for each: together they may be more than one answer can hold, and a claim that is asked
-/// again begins anew.
+/// again begins anew. A job that cannot be read ends in `store`: nobody could run it, and it would hold
+/// up the rest.
 pub(super) async fn with_payloads<Reading>(
+    store: &impl RunStore,
     rows: Vec<ClaimedRow>,
     lease: LeaseId,
     now: Timestamp,
     read: impl Fn(JobId) -> Reading,
-) -> Result<Claimed, StoreError>
+) -> Result<Vec<ClaimedJob>, StoreError>
 where
     Reading: Future<Output = Result<Vec<u8>, StoreError>>,
 {
-    let mut claimed = Claimed {
-        jobs: Vec::with_capacity(rows.len()),
-        unreadable: Vec::new(),
-    };
+    let mut jobs = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for mut row in rows {
         let (id, attempt) = (JobId::from_uuid(row.id), row.attempt);
         let job = match row.payload {
@@ -41,12 +34,12 @@ where
             }),
         };
         match job {
-            Ok(job) => claimed.jobs.push(job),
+            Ok(job) => jobs.push(job),
             Err(error) if error.is_unavailable() => return Err(error),
             Err(error) => {
                 tracing::error!(job_id = %id, %error, "a job that was claimed cannot be read: it fails");
                 let message = format!("the job could not be read: {error}");
-                claimed.unreadable.push(Finish {
+                unreadable.push(Finish {
                     id,
                     attempt: u32::try_from(attempt).unwrap_or_default(),
                     lease,
@@ -56,5 +49,8 @@ where
             }
         }
     }
-    Ok(claimed)
+    if !unreadable.is_empty() {
+        store.finish(unreadable).await?;
+    }
+    Ok(jobs)
 }

@@ -8,7 +8,7 @@ use super::{PostgresStore, chunks};
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
-        RunStore, StoreError, Suspect, SuspectStore, claimed,
+        StoreError, Suspect, SuspectStore, claimed,
         pool::Pool,
         rows::{ClaimedRow, claimed_columns},
         suspects::{Standing, SuspectRow, suspect_columns},
@@ -81,11 +81,7 @@ impl PostgresStore {
         };
         let rows = self.within("claim", claim).await?;
         let read = |job| self.within("payload", move || chunks::read(&self.writer, job, 0));
-        let claimed = claimed::with_payloads(rows, lease, now, read).await?;
-        if !claimed.unreadable.is_empty() {
-            self.finish(claimed.unreadable).await?;
-        }
-        Ok(claimed.jobs)
+        claimed::with_payloads(self, rows, lease, now, read).await
     }
 }
 

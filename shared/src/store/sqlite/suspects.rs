@@ -10,7 +10,7 @@ use super::{
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
-        RunStore, StoreError, Suspect, SuspectStore, claimed,
+        StoreError, Suspect, SuspectStore, claimed,
         rows::to_json,
         suspects::{Standing, SuspectRow, suspect_columns},
     },
@@ -73,10 +73,6 @@ impl SqliteStore {
         let write = move |connection: &Connection| claims::claim(connection, &claim);
         let rows = self.write("claim", write).await?;
         let read = |job| self.within("payload", move || chunks::read(&self.reader, job, 0));
-        let claimed = claimed::with_payloads(rows, lease, now, read).await?;
-        if !claimed.unreadable.is_empty() {
-            self.finish(claimed.unreadable).await?;
-        }
-        Ok(claimed.jobs)
+        claimed::with_payloads(self, rows, lease, now, read).await
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use coatcheck_shared::{
     clock::SystemClock,
     job::{
-        JobId, JobResult, KindName, LeaseId, Metadata, NewJob, Outcome, Priority, QueueName,
-        ResultBody, Tenant,
+        Body, JobId, JobResult, KindName, LeaseId, Metadata, NewJob, Outcome, Priority, QueueName,
+        Tenant,
     },
     queue::{End, Hint, Lane, Queue, in_process::InProcessQueue},
     store::{
@@ -136,7 +136,7 @@ fn success(id: JobId, lease: LeaseId, now: Timestamp) -> Finish {
             content_type: "application/json".to_owned(),
             status: None,
             headers: Vec::new(),
-            body: ResultBody::Inline("{\"slept_ms\":0}".into()),
+            body: Body::Inline("{\"slept_ms\":0}".into()),
         }),
     }
 }

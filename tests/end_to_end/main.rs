@@ -13,6 +13,7 @@ mod handed_over;
 mod held_at_once;
 mod keys;
 mod killed;
+mod large_payloads;
 mod large_results;
 mod listing;
 mod load;

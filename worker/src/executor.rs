@@ -2,9 +2,10 @@
 
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use coatcheck_shared::{
     clock::{Clock, SynchronisedClock},
-    job::{ClaimedJob, Failure, JobResult, Outcome, failure::FailureType},
+    job::{Body, ClaimedJob, Failure, JobResult, Outcome, failure::FailureType},
     store::Store,
     timestamp::Timestamp,
 };
@@ -16,6 +17,7 @@ use crate::{
     HandlerError, JobContext, Registry,
     context::{Report, ResultPlace, ResultTarget},
     ending::{Ending, Rules, StopCause, TimeLimit, panic_message},
+    payloads::Payloads,
     queue_labels::QueueLabels,
     reporter, run_trace,
     running::{Hold, Run},
@@ -45,6 +47,8 @@ impl Graces {
 /// Runs jobs.
 pub(crate) struct Executor {
     pub(crate) registry: Registry,
+    /// What lies beside the jobs' rows.
+    pub(crate) payloads: Payloads,
     /// Where results go that are not held as a whole.
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: SynchronisedClock,
@@ -109,7 +113,11 @@ impl Executor {
             let error = HandlerError::fail("this worker has no handler for the job's kind");
             return (Ending::Returned(Err(error)), None);
         };
-        let handler = handler.run(context.job(), context);
+        let payload = match self.payload_of(context, hold).await {
+            Ok(payload) => payload,
+            Err(ended) => return ended,
+        };
+        let handler = handler.run(payload, context);
         let mut handler = AssertUnwindSafe(handler).catch_unwind();
         tokio::select! {
             biased;
@@ -118,6 +126,28 @@ impl Executor {
             cause = self.told_to_stop(hold) => {
                 context.cancellation().cancel();
                 self.stop(Pin::new(&mut handler), cause, hold).await
+            }
+        }
+    }
+
+    /// The payload; or how the run has ended, before its handler began.
+    async fn payload_of(
+        &self,
+        context: &JobContext,
+        hold: &Hold,
+    ) -> Result<Bytes, (Ending, Option<StopCause>)> {
+        let job = context.job();
+        let size = match &job.payload {
+            Body::Inline(payload) => return Ok(payload.clone()),
+            Body::Stored { size } => *size,
+        };
+        tokio::select! {
+            biased;
+            limit = self.out_of_time(context) => Err((Ending::OutOfTime(limit), None)),
+            cause = self.told_to_stop(hold) => Err((Ending::Dropped, Some(cause))),
+            () = self.draining.cancelled() => Err((Ending::Dropped, Some(StopCause::ShutDown))),
+            read = self.payloads.read(job.id, size) => {
+                read.map_err(|error| (Ending::Returned(Err(error)), None))
             }
         }
     }

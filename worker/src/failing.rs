@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use coatcheck_shared::{
     failure_points::{self, FailurePoints},
-    job::{ClaimedJob, JobResult},
+    job::JobResult,
 };
 use futures::future::{BoxFuture, FutureExt};
 
@@ -27,10 +28,10 @@ pub(crate) fn around(handler: Arc<dyn ErasedHandler>) -> Arc<dyn ErasedHandler> 
 impl ErasedHandler for FailingHandler {
     fn run<'a>(
         &'a self,
-        job: &'a ClaimedJob,
+        payload: Bytes,
         context: &'a JobContext,
     ) -> BoxFuture<'a, Result<JobResult, HandlerError>> {
-        let run = self.handler.run(job, context);
+        let run = self.handler.run(payload, context);
         self.points.around(failure_points::RUN, run).boxed()
     }
 }

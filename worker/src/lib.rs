@@ -21,6 +21,7 @@ mod lease;
 mod listener;
 mod monitor;
 mod pause;
+mod payloads;
 mod process;
 mod pump;
 mod queue_labels;
@@ -33,7 +34,7 @@ mod ward;
 mod worker;
 
 pub use coatcheck_shared::{
-    job::{JobResult, ResultBody},
+    job::{Body, JobResult},
     kind::KindPayload,
     settings, trace,
 };

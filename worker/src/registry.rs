@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use coatcheck_shared::{
-    job::{ClaimedJob, InvalidName, JobResult, KindName},
+    job::{InvalidName, JobResult, KindName},
     kind::KindDefinition,
 };
 use futures::future::{BoxFuture, FutureExt};
@@ -13,8 +14,9 @@ use crate::{
     BytesHandler, Handler, HandlerError, IntoJobResult, JobContext, RawPayload, aside::aside,
 };
 
-/// Up to this many bytes a payload is read where its job runs.
-const SMALL_PAYLOAD_BYTES: usize = 64 * 1024;
+/// Up to this many bytes, which take a millisecond or two, a payload is parsed where its job runs: to
+/// change threads for one of 100 KiB takes longer than to parse it.
+const SMALL_PAYLOAD_BYTES: usize = 256 * 1024;
 
 /// Why a handler cannot be registered.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +31,10 @@ pub enum RegistryError {
 
 /// A handler whose types are forgotten.
 pub(crate) trait ErasedHandler: Send + Sync {
-    /// Reads the payload, runs the handler, writes the result.
+    /// Parses the payload, runs the handler, writes the result.
     fn run<'a>(
         &'a self,
-        job: &'a ClaimedJob,
+        payload: Bytes,
         context: &'a JobContext,
     ) -> BoxFuture<'a, Result<JobResult, HandlerError>>;
 }
@@ -40,11 +42,11 @@ pub(crate) trait ErasedHandler: Send + Sync {
 impl<H: Handler> ErasedHandler for H {
     fn run<'a>(
         &'a self,
-        job: &'a ClaimedJob,
+        payload: Bytes,
         context: &'a JobContext,
     ) -> BoxFuture<'a, Result<JobResult, HandlerError>> {
         async move {
-            let payload = parse(&job.payload).await.map_err(|error| {
+            let payload = parse(payload).await.map_err(|error| {
                 HandlerError::fail(format!("the payload does not fit the kind: {error}"))
             })?;
             Handler::run(self, payload, context)
@@ -55,12 +57,12 @@ impl<H: Handler> ErasedHandler for H {
     }
 }
 
-/// Reads a payload: a large one, which takes milliseconds a megabyte, aside.
-async fn parse<Payload: DeserializeOwned>(payload: &[u8]) -> serde_json::Result<Payload> {
+/// Parses a payload: a large one, which takes milliseconds a megabyte, aside.
+async fn parse<Payload: DeserializeOwned>(payload: Bytes) -> serde_json::Result<Payload> {
     if payload.len() <= SMALL_PAYLOAD_BYTES {
-        serde_json::from_slice(payload)
+        serde_json::from_slice(&payload)
     } else {
-        aside(|| serde_json::from_slice(payload)).await
+        aside(|| serde_json::from_slice(&payload)).await
     }
 }
 
@@ -70,13 +72,13 @@ struct OfBytes<H>(H);
 impl<H: BytesHandler> ErasedHandler for OfBytes<H> {
     fn run<'a>(
         &'a self,
-        job: &'a ClaimedJob,
+        payload: Bytes,
         context: &'a JobContext,
     ) -> BoxFuture<'a, Result<JobResult, HandlerError>> {
         async move {
             let payload = RawPayload {
-                media_type: job.payload_type.clone(),
-                bytes: job.payload.clone(),
+                media_type: context.job().payload_type.clone(),
+                bytes: payload,
             };
             self.0.run(payload, context).await?.into_job_result()
         }
@@ -157,5 +159,75 @@ impl Registry {
     /// What runs a kind.
     pub(crate) fn handler(&self, kind: &KindName) -> Option<&dyn ErasedHandler> {
         self.handlers.get(kind).map(|(_, handler)| &**handler)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Deserializer};
+    use serde_json::json;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::{JobResult, KindPayload, context::Rehearsal};
+
+    const LONG: Duration = Duration::from_millis(600);
+
+    fn parse_for_long<'de, D: Deserializer<'de>>(text: D) -> Result<usize, D::Error> {
+        let length = String::deserialize(text)?.len();
+        #[expect(clippy::disallowed_methods, reason = "a thread is to be blocked")]
+        thread::sleep(LONG);
+        Ok(length)
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    struct Large {
+        #[schemars(with = "String")]
+        #[serde(deserialize_with = "parse_for_long")]
+        text: usize,
+    }
+
+    impl KindPayload for Large {
+        const KIND: &'static str = "large";
+        const DESCRIPTION: &'static str = "Takes long to parse.";
+    }
+
+    struct Measures;
+
+    impl Handler for Measures {
+        type Payload = Large;
+        type Output = JobResult;
+
+        async fn run(&self, large: Large, _: &JobContext) -> Result<JobResult, HandlerError> {
+            Ok(JobResult::new("text/plain", large.text.to_string()))
+        }
+    }
+
+    #[test]
+    fn a_payload_that_takes_long_to_parse_holds_up_no_timer_of_the_only_thread() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let size = SMALL_PAYLOAD_BYTES;
+        let (late, result) = runtime.block_on(async {
+            let begun = Instant::now();
+            let job = tokio::spawn(async move {
+                let text = "x".repeat(size);
+                let rehearsal = Rehearsal::of::<Measures>(&json!({"text": text})).unwrap();
+                rehearsal.run(&Measures).await.unwrap()
+            });
+            let timer = tokio::spawn(async move {
+                sleep(Duration::from_millis(50)).await;
+                begun.elapsed()
+            });
+            (timer.await.unwrap(), job.await.unwrap())
+        });
+        assert_eq!(result.body, size.to_string());
+        assert!(late < LONG, "{late:?}");
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     listener,
     monitor::{how_it_ended, monitor},
     pause::Pause,
+    payloads::Payloads,
     pump::Pump,
     queue_labels::QueueLabels,
     reporter,
@@ -263,6 +264,7 @@ impl Worker {
     ) -> Executor {
         Executor {
             registry: self.registry.clone(),
+            payloads: Payloads::new(self.backend.store.clone()),
             store: self.backend.store.clone(),
             clock: self.backend.clock.clone(),
             reports,

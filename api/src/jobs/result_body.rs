@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use actix_web::body::{BoxBody, SizedStream};
 use bytes::Bytes;
 use coatcheck_shared::{
-    job::{Job, JobId, ResultBody},
+    job::{Body, Job, JobId},
     store::{CHUNK_SIZE, Store, StoreError},
 };
 use futures::stream;
@@ -28,7 +28,7 @@ const TRY_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn part(
     store: &Arc<dyn Store>,
     job: &Job,
-    body: &ResultBody,
+    body: &Body,
     range: Range<u64>,
 ) -> Result<BoxBody, Problem> {
     if let Some(bytes) = body.inline() {
@@ -104,7 +104,7 @@ impl Reading {
         let length = wanted.len();
         let piece = self
             .store
-            .result_chunk(self.id, self.attempt, sequence, wanted)
+            .body_chunk(self.id, self.attempt, sequence, wanted)
             .await?
             .filter(|piece| piece.len() == length)
             .ok_or_else(|| StoreError::corrupt("result", "a chunk is not there as a whole"))?;

@@ -53,7 +53,7 @@ failing! {
         fn get(tenant: &Tenant, id: JobId) -> Option<Job>;
         fn list(tenant: &Tenant, filter: &JobFilter, page: PageRequest) -> Vec<Job>;
         fn result(tenant: &Tenant, id: JobId) -> ResultLookup;
-        fn result_chunk(id: JobId, attempt: u32, sequence: u32, part: Range<usize>) -> Option<Bytes>;
+        fn body_chunk(id: JobId, attempt: u32, sequence: u32, part: Range<usize>) -> Option<Bytes>;
         fn attempts(tenant: &Tenant, id: JobId) -> Option<Vec<Attempt>>;
         fn logs(tenant: &Tenant, id: JobId, offset: u64, limit: u32) -> Option<Vec<LogLine>>;
         fn queues() -> Vec<QueueName>;

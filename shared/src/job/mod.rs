@@ -23,7 +23,7 @@ pub use self::{
     id::{JobId, LeaseId},
     lifecycle::{IllegalMove, Lifecycle, Move, State},
     name::{InvalidName, KindName, QueueName, Tenant},
-    outcome::{JobResult, Outcome, ResultBody},
+    outcome::{Body, JobResult, Outcome},
     submission::{Idempotency, Inserted, NewJob, Unique, UniqueMode},
 };
 use crate::timestamp::Timestamp;
@@ -164,7 +164,7 @@ pub struct ClaimedJob {
     /// The media type of the payload.
     pub payload_type: String,
     /// The payload, byte for byte as submitted.
-    pub payload: bytes::Bytes,
+    pub payload: Body,
     /// The caller's own strings.
     pub metadata: Metadata,
     /// The W3C trace context of the request that submitted it.

@@ -17,23 +17,22 @@ pub struct JobResult {
     /// The header fields of the answer, where the result is an HTTP answer.
     pub headers: Vec<(String, String)>,
     /// The bytes, or where they are.
-    pub body: ResultBody,
+    pub body: Body,
 }
 
-/// The bytes of a result, or where they are.
+/// The bytes of a payload or a result, or where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ResultBody {
+pub enum Body {
     /// Here.
     Inline(Bytes),
-    /// In the store, chunk by chunk, under the attempt that wrote them: what is larger than a
-    /// chunk is never held as a whole.
+    /// In the store, chunk by chunk: a result under the attempt that wrote it, a payload under attempt 0.
     Stored {
         /// How many bytes.
         size: u64,
     },
 }
 
-impl ResultBody {
+impl Body {
     /// How many bytes it has.
     pub fn size(&self) -> u64 {
         match self {
@@ -51,14 +50,14 @@ impl ResultBody {
     }
 }
 
-impl<B: Into<Bytes>> From<B> for ResultBody {
+impl<B: Into<Bytes>> From<B> for Body {
     fn from(bytes: B) -> Self {
         Self::Inline(bytes.into())
     }
 }
 
 /// Whether the bytes are here and these.
-impl<B: AsRef<[u8]> + ?Sized> PartialEq<B> for ResultBody {
+impl<B: AsRef<[u8]> + ?Sized> PartialEq<B> for Body {
     fn eq(&self, other: &B) -> bool {
         self.inline()
             .is_some_and(|bytes| &**bytes == other.as_ref())
@@ -67,7 +66,7 @@ impl<B: AsRef<[u8]> + ?Sized> PartialEq<B> for ResultBody {
 
 impl JobResult {
     /// A result with a body and nothing else.
-    pub fn new(content_type: impl Into<String>, body: impl Into<ResultBody>) -> Self {
+    pub fn new(content_type: impl Into<String>, body: impl Into<Body>) -> Self {
         Self {
             content_type: content_type.into(),
             status: None,

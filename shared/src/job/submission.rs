@@ -145,7 +145,7 @@ impl NewJob {
             deadline_at: self.deadline_at,
             previous_backoff: None,
             payload_type: self.payload_type.clone(),
-            payload: self.payload.clone(),
+            payload: self.payload.clone().into(),
             metadata: self.metadata.clone(),
             traceparent: self.traceparent.clone(),
         })

@@ -100,7 +100,7 @@ pub enum ResultLookup {
     Found {
         /// The job.
         job: Job,
-        /// What it left. A stored body is read with [`result_chunk`](super::ReadStore::result_chunk), under the job's
+        /// What it left. A stored body is read with [`body_chunk`](super::ReadStore::body_chunk), under the job's
         /// attempt.
         result: JobResult,
     },

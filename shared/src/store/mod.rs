@@ -7,7 +7,6 @@
 //! asked again where its answer was lost; every implementation passes the suite in `conformance`.
 
 mod census;
-mod chunks;
 mod claimed;
 mod columns;
 #[cfg(test)]
@@ -50,8 +49,8 @@ pub use self::{
 use crate::{
     api_key::ApiKey,
     job::{
-        Attempt, ClaimedJob, Inserted, Job, JobFilter, JobId, KindName, LeaseId, NewJob, QueueName,
-        ResultBody, State, Tenant, filter::PageRequest,
+        Attempt, Body, ClaimedJob, Inserted, Job, JobFilter, JobId, KindName, LeaseId, NewJob,
+        QueueName, State, Tenant, filter::PageRequest,
     },
     kind::KindDefinition,
     queue::{Hint, Lane},
@@ -96,10 +95,9 @@ pub trait ReadStore: Send + Sync + 'static {
     /// The result of a tenant's job.
     async fn result(&self, tenant: &Tenant, id: JobId) -> Result<ResultLookup, StoreError>;
 
-    /// A part of a chunk of the stored body of a result that [`result`](Self::result) found, as
-    /// much of it as there is; none where it is gone. Each chunk has [`CHUNK_SIZE`] bytes but the
-    /// last.
-    async fn result_chunk(
+    /// A part of a chunk of a body that is [stored](Body::Stored), as much of it as there is; none
+    /// where it is gone. Each chunk has [`CHUNK_SIZE`] bytes but the last.
+    async fn body_chunk(
         &self,
         id: JobId,
         attempt: u32,
@@ -409,7 +407,7 @@ fn in_order_of_unique_keys(jobs: &[NewJob]) -> Vec<&NewJob> {
 }
 
 /// The body of a result that stays in its job's row; none where it is in chunks.
-pub(crate) fn inline_result(body: &ResultBody) -> Option<&[u8]> {
+pub(crate) fn inline_result(body: &Body) -> Option<&[u8]> {
     body.inline().and_then(inline)
 }
 

@@ -80,7 +80,7 @@ macro_rules! implement_reads {
                 .await
             }
 
-            async fn result_chunk(
+            async fn body_chunk(
                 &self,
                 id: JobId,
                 attempt: u32,
@@ -88,7 +88,7 @@ macro_rules! implement_reads {
                 part: Range<usize>,
             ) -> Result<Option<Bytes>, StoreError> {
                 let (start, length) = (part.start, part.len());
-                self.within("result_chunk", || async move {
+                self.within("body_chunk", || async move {
                     let chunk: Option<Vec<u8>> = sqlx::query_scalar(sql::CHUNK)
                         .bind(id.as_uuid())
                         .bind(to_integer(attempt))

@@ -10,8 +10,8 @@ use super::{Finish, LogLine, StoreError};
 use crate::{
     api_key::ApiKey,
     job::{
-        Attempt, AttemptOutcome, ClaimedJob, Job, JobId, JobResult, LeaseId, Lifecycle, Metadata,
-        Priority, ResultBody,
+        Attempt, AttemptOutcome, Body, ClaimedJob, Job, JobId, JobResult, LeaseId, Lifecycle,
+        Metadata, Priority,
     },
     queue::{Hint, Lane},
     timestamp::Timestamp,
@@ -194,8 +194,6 @@ read_by_the_writer!(ClaimedRow {
 impl ClaimedRow {
     /// The job, under the lease by which it was claimed.
     pub(super) fn into_job(self, lease: LeaseId) -> Result<ClaimedJob, StoreError> {
-        let payload = self.payload.unwrap_or_default();
-        whole_body("payload", &payload, self.payload_size)?;
         Ok(ClaimedJob {
             id: JobId::from_uuid(self.id),
             tenant: parsed("tenant", &self.tenant)?,
@@ -211,7 +209,7 @@ impl ClaimedRow {
             deadline_at: self.deadline_at,
             previous_backoff: self.backoff_ms.map(milliseconds),
             payload_type: self.payload_type,
-            payload: payload.into(),
+            payload: body("payload", self.payload, self.payload_size)?,
             metadata: from_json("metadata", self.metadata.as_deref())?.unwrap_or_default(),
             traceparent: self.traceparent,
         })
@@ -234,16 +232,6 @@ impl ResultRow {
         let (Some(size), Some(content_type)) = (self.result_size, self.result_type) else {
             return Ok(None);
         };
-        let body = match self.result {
-            Some(bytes) => {
-                whole_body("result", &bytes, size)?;
-                ResultBody::Inline(bytes.into())
-            }
-            None => ResultBody::Stored {
-                size: u64::try_from(size)
-                    .map_err(|error| StoreError::corrupt("size of a result", error))?,
-            },
-        };
         Ok(Some(JobResult {
             content_type,
             status: self
@@ -251,7 +239,7 @@ impl ResultRow {
                 .and_then(|status| u16::try_from(status).ok()),
             headers: from_json("result header", self.result_headers.as_deref())?
                 .unwrap_or_default(),
-            body,
+            body: body("result", self.result, size)?,
         }))
     }
 }
@@ -447,12 +435,15 @@ fn count(what: &'static str, number: i32) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|error| StoreError::corrupt(what, error))
 }
 
-/// A body whose chunks are not all there is never handed out.
-fn whole_body(what: &'static str, body: &[u8], size: i64) -> Result<(), StoreError> {
-    if usize::try_from(size) == Ok(body.len()) {
-        Ok(())
-    } else {
-        let detail = format!("{} of {size} bytes are there", body.len());
-        Err(StoreError::corrupt(what, detail))
+/// What a row says of a body: the bytes, where they lie in it, and how many there are.
+fn body(what: &'static str, bytes: Option<Vec<u8>>, size: i64) -> Result<Body, StoreError> {
+    let size = u64::try_from(size).map_err(|error| StoreError::corrupt(what, error))?;
+    match bytes {
+        None => Ok(Body::Stored { size }),
+        Some(bytes) if bytes.len() as u64 == size => Ok(Body::Inline(bytes.into())),
+        Some(bytes) => {
+            let detail = format!("{} of {size} bytes are there", bytes.len());
+            Err(StoreError::corrupt(what, detail))
+        }
     }
 }

@@ -5,9 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use coatcheck_shared::{
     clock::{Clock, SynchronisedClock, SystemClock},
-    job::{
-        ClaimedJob, InvalidName, JobId, JobResult, LeaseId, Metadata, QueueName, ResultBody, Tenant,
-    },
+    job::{Body, ClaimedJob, InvalidName, JobId, JobResult, LeaseId, Metadata, QueueName, Tenant},
     kind::KindPayload,
 };
 use tokio::sync::mpsc;
@@ -24,6 +22,7 @@ const REPORTS: usize = 4_096;
 /// One attempt at a job that no store knows: it runs a handler as a worker would, and keeps what
 /// the handler says meanwhile. For tests of one's own handlers.
 pub struct Rehearsal {
+    payload: RawPayload,
     context: JobContext,
     reports: Mutex<mpsc::Receiver<Report>>,
 }
@@ -77,8 +76,8 @@ impl Rehearsal {
             timeout: None,
             deadline_at: None,
             previous_backoff: None,
-            payload_type: payload.media_type,
-            payload: payload.bytes,
+            payload_type: payload.media_type.clone(),
+            payload: payload.bytes.clone().into(),
             metadata: Metadata::new(),
             traceparent: None,
         };
@@ -89,6 +88,7 @@ impl Rehearsal {
             most_bytes: usize::MAX,
         };
         Ok(Self {
+            payload,
             context: JobContext::new(
                 Box::new(job),
                 CancellationToken::new(),
@@ -118,7 +118,8 @@ impl Rehearsal {
     /// # Errors
     /// With whatever the handler returns, and where the payload does not fit its kind.
     pub async fn run<H: Handler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
-        let result = ErasedHandler::run(handler, self.context.job(), &self.context).await?;
+        let payload = self.payload.bytes.clone();
+        let result = ErasedHandler::run(handler, payload, &self.context).await?;
         Ok(self.whole(result))
     }
 
@@ -127,18 +128,13 @@ impl Rehearsal {
     /// # Errors
     /// With whatever the handler returns.
     pub async fn run_bytes<H: BytesHandler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
-        let job = self.context.job();
-        let payload = RawPayload {
-            media_type: job.payload_type.clone(),
-            bytes: job.payload.clone(),
-        };
-        let result = handler.run(payload, &self.context).await?;
+        let result = handler.run(self.payload.clone(), &self.context).await?;
         Ok(self.whole(result.into_job_result()?))
     }
 
     fn whole(&self, mut result: JobResult) -> JobResult {
         if result.body.inline().is_none() {
-            result.body = ResultBody::Inline(self.context.results.place.rehearsed());
+            result.body = Body::Inline(self.context.results.place.rehearsed());
         }
         result
     }

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use coatcheck_shared::{
-    job::{ClaimedJob, ResultBody},
+    job::{Body, ClaimedJob},
     store::{CHUNK_SIZE, ResultChunk, Store, StoreError},
 };
 use tokio::time::sleep;
@@ -84,12 +84,12 @@ impl<'a> ResultWriter<'a> {
     ///
     /// # Errors
     /// As [`ResultWriter::write`].
-    pub async fn finish(mut self) -> Result<ResultBody, HandlerError> {
+    pub async fn finish(mut self) -> Result<Body, HandlerError> {
         if self.chunks == 0 {
-            return Ok(ResultBody::Inline(self.held.freeze()));
+            return Ok(Body::Inline(self.held.freeze()));
         }
         self.send().await?;
-        Ok(ResultBody::Stored {
+        Ok(Body::Stored {
             size: self.size as u64,
         })
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use coatcheck_shared::{
     backend::Backend,
     clock::Clock,
-    job::{Job, JobId, Metadata, NewJob, Priority, QueueName, State, Tenant},
+    job::{Job, JobId, JobResult, Metadata, NewJob, Priority, QueueName, State, Tenant},
     queue::{End, Hint, Lane},
     settings::{Settings, load_from},
+    store::{CHUNK_SIZE, ResultLookup},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -153,6 +154,36 @@ impl Bed {
     pub(super) async fn get(&self, id: JobId) -> Job {
         let tenant = Tenant::default();
         self.backend.store.get(&tenant, id).await.unwrap().unwrap()
+    }
+
+    pub(super) async fn result(&self, id: JobId) -> JobResult {
+        let lookup = self.backend.store.result(&Tenant::default(), id).await;
+        match lookup.unwrap() {
+            ResultLookup::Found { result, .. } => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The bytes of a result of the first attempt, wherever they are.
+    pub(super) async fn bytes_of(&self, result: &JobResult, id: JobId) -> Vec<u8> {
+        match result.body.inline() {
+            Some(bytes) => bytes.to_vec(),
+            None => self.stored(id, 1).await,
+        }
+    }
+
+    /// What lies in chunks under an attempt.
+    pub(super) async fn stored(&self, id: JobId, attempt: u32) -> Vec<u8> {
+        let mut body = Vec::new();
+        let store = &self.backend.store;
+        for sequence in 0.. {
+            let chunk = store.body_chunk(id, attempt, sequence, 0..CHUNK_SIZE);
+            match chunk.await.unwrap() {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        body
     }
 
     /// The job once it is at its end.

@@ -8,6 +8,7 @@ mod fallback;
 mod hints;
 mod leases;
 mod outage;
+mod payloads;
 mod script;
 mod sharing;
 mod shutting_down;

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use coatcheck_shared::{
-    job::{JobId, JobResult, State, Tenant},
-    store::{CHUNK_SIZE, ResultLookup},
-};
+use coatcheck_shared::{job::State, store::CHUNK_SIZE};
 use tokio::time::sleep;
 
 use super::{
@@ -13,30 +10,6 @@ use super::{
     outage::Outage,
     script::{Record, Script, noise},
 };
-
-impl Bed {
-    async fn result(&self, id: JobId) -> JobResult {
-        let lookup = self.backend.store.result(&Tenant::default(), id).await;
-        match lookup.unwrap() {
-            ResultLookup::Found { result, .. } => result,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// What lies in chunks under an attempt.
-    async fn stored(&self, id: JobId, attempt: u32) -> Vec<u8> {
-        let mut body = Vec::new();
-        let store = &self.backend.store;
-        for sequence in 0.. {
-            let chunk = store.result_chunk(id, attempt, sequence, 0..CHUNK_SIZE);
-            match chunk.await.unwrap() {
-                Some(chunk) => body.extend_from_slice(&chunk),
-                None => break,
-            }
-        }
-        body
-    }
-}
 
 fn write(bytes: usize, pause_ms: u64) -> Script {
     Script::Write { bytes, pause_ms }
@@ -60,10 +33,7 @@ async fn a_result_that_is_written_in_pieces_is_kept_whole() {
         let result = bed.result(id).await;
         assert_eq!(result.content_type, "image/x-noise");
         assert_eq!(result.body.size(), size as u64);
-        let body = match result.body.inline() {
-            Some(bytes) => bytes.to_vec(),
-            None => bed.stored(id, 1).await,
-        };
+        let body = bed.bytes_of(&result, id).await;
         assert!(body == noise(size), "{size} bytes");
     }
     worker.end().await.unwrap();

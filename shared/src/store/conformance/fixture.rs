@@ -3,17 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::{Connection, Executor, PgConnection};
+use secrecy::SecretString;
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+use url::Url;
 
 use crate::{
     clock::{Clock, SystemClock},
     job::{
-        ClaimedJob, Failure, Job, JobId, JobResult, KindName, LeaseId, NewJob, Outcome, State,
-        Tenant, failure::FailureType,
+        Body, ClaimedJob, Failure, Job, JobId, JobResult, KindName, LeaseId, NewJob, Outcome,
+        State, Tenant, failure::FailureType,
     },
     store::{
-        Finish, FinishOutcome, Rescued, Store,
+        CHUNK_SIZE, Finish, FinishOutcome, Rescued, Store,
         postgres::{PostgresSettings, PostgresStore},
         sqlite::{SqliteSettings, SqliteStore},
     },
@@ -23,38 +25,54 @@ use crate::{
 /// Long enough for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// SQLite's file.
+const FILE: &str = "test.sqlite3";
+
 /// A new, empty store.
 pub(super) struct Fixture {
     pub(super) store: Arc<dyn Store>,
-    _folder: Option<tempfile::TempDir>,
+    database: Database,
+}
+
+/// Where the store's rows are.
+enum Database {
+    /// In this folder.
+    Sqlite(TempDir),
+    /// There.
+    Postgres(Url),
 }
 
 pub(super) async fn sqlite() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let settings = SqliteSettings {
-        path: folder.path().join("test.sqlite3"),
+        path: folder.path().join(FILE),
         readers: 4,
         deadline: DEADLINE,
     };
     Fixture {
         store: Arc::new(SqliteStore::open(&settings).await.unwrap()),
-        _folder: Some(folder),
+        database: Database::Sqlite(folder),
     }
 }
 
 pub(super) async fn postgres() -> Fixture {
-    let store = empty_postgres().await;
+    let url = empty_database().await;
+    let store = connected(&url);
     store.check_schema().await.unwrap_err();
     store.migrate().await.unwrap();
     store.check_schema().await.unwrap();
     Fixture {
         store: Arc::new(store),
-        _folder: None,
+        database: Database::Postgres(url),
     }
 }
 
 /// A database of its own, without a schema, in the server that TEST_DATABASE_URL names.
 pub(in crate::store) async fn empty_postgres() -> PostgresStore {
+    connected(&empty_database().await)
+}
+
+async fn empty_database() -> Url {
     let server = std::env::var("TEST_DATABASE_URL").expect(
         "TEST_DATABASE_URL names a Postgres in which databases may be made; \
          `cargo xtask test` starts one",
@@ -68,14 +86,17 @@ pub(in crate::store) async fn empty_postgres() -> PostgresStore {
         .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
         .await
         .unwrap();
-    let mut url: url::Url = server.parse().unwrap();
+    let mut url: Url = server.parse().unwrap();
     url.set_path(&name);
+    url
+}
+
+fn connected(url: &Url) -> PostgresStore {
     let settings = PostgresSettings {
         url: SecretString::from(url.to_string()),
         connections: 8,
         deadline: DEADLINE,
     };
-    assert!(settings.url.expose_secret().contains(&name));
     PostgresStore::connect(&settings).unwrap()
 }
 
@@ -185,6 +206,21 @@ impl Fixture {
             .unwrap()
     }
 
+    /// Does to the rows what the store itself never does.
+    pub(super) async fn execute(&self, sql: &'static str) {
+        match &self.database {
+            Database::Sqlite(folder) => {
+                let file = SqliteConnectOptions::new().filename(folder.path().join(FILE));
+                let connection = SqliteConnection::connect_with(&file).await;
+                connection.unwrap().execute(sql).await.unwrap();
+            }
+            Database::Postgres(url) => {
+                let connection = PgConnection::connect(url.as_str()).await;
+                connection.unwrap().execute(sql).await.unwrap();
+            }
+        }
+    }
+
     /// Ends a lease, and takes back what ran under it.
     pub(super) async fn lose(&self, lease: LeaseId) -> Rescued {
         self.store.close_lease(lease).await.unwrap();
@@ -199,6 +235,26 @@ impl Fixture {
     pub(super) async fn running_as(&self, lease: LeaseId, job: NewJob) -> ClaimedJob {
         let id = self.insert(job).await;
         self.claim(lease, &[id]).await.pop().expect("it is queued")
+    }
+
+    /// The bytes of a body, wherever they are.
+    pub(super) async fn read(&self, body: &Body, id: JobId, attempt: u32) -> Vec<u8> {
+        let Body::Stored { size } = body else {
+            return body.inline().unwrap().to_vec();
+        };
+        let mut bytes = Vec::new();
+        for sequence in 0..size.div_ceil(CHUNK_SIZE as u64) {
+            let chunk = self.chunk_of(id, attempt, sequence as u32).await;
+            bytes.extend_from_slice(&chunk.expect("the chunk is there"));
+        }
+        assert_eq!(bytes.len() as u64, *size);
+        bytes
+    }
+
+    pub(super) async fn chunk_of(&self, id: JobId, attempt: u32, sequence: u32) -> Option<Bytes> {
+        let whole = 0..CHUNK_SIZE;
+        let chunk = self.store.body_chunk(id, attempt, sequence, whole);
+        chunk.await.unwrap()
     }
 
     pub(super) async fn finish(&self, job: &ClaimedJob, outcome: Outcome) -> FinishOutcome {

@@ -89,6 +89,7 @@ stores_conform! {
     }
     running {
         a_claim_takes_queued_jobs_of_its_kinds_once
+        a_claimed_job_that_makes_no_sense_fails_alone
         a_claim_whose_answer_was_lost_gives_the_same_jobs
         claims_side_by_side_take_each_job_once
         a_result_reads_back_byte_for_byte

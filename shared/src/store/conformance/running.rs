@@ -9,8 +9,8 @@ use super::{
 use crate::{
     clock::SystemClock,
     job::{
-        AttemptOutcome, ClaimedJob, JobId, JobResult, LeaseId, NewJob, Outcome, Progress,
-        ResultBody, State,
+        AttemptOutcome, Body, ClaimedJob, JobId, JobResult, LeaseId, NewJob, Outcome, Progress,
+        State,
     },
     store::{FinishOutcome, INLINE_LIMIT, LogLine, ProgressReport, ResultLookup},
 };
@@ -51,6 +51,30 @@ pub(super) async fn a_claim_takes_queued_jobs_of_its_kinds_once(fixture: &Fixtur
     );
     assert_eq!(fixture.state(scheduled).await, State::Scheduled);
     assert_eq!(fixture.state(foreign).await, State::Queued);
+}
+
+pub(super) async fn a_claimed_job_that_makes_no_sense_fails_alone(fixture: &Fixture) {
+    let lease = fixture.lease().await;
+    let damaged = NewJob {
+        queue: "damaged".parse().unwrap(),
+        ..new_job()
+    };
+    let ids = [
+        fixture.insert(new_job()).await,
+        fixture.insert(damaged).await,
+        fixture.insert(new_job()).await,
+    ];
+    let no_metadata = "UPDATE jobs SET metadata = '{' WHERE queue = 'damaged'";
+    fixture.execute(no_metadata).await;
+    let claimed = fixture.claim(lease, &ids).await;
+    let claimed: HashSet<JobId> = claimed.iter().map(|job| job.id).collect();
+    assert_eq!(claimed, HashSet::from([ids[0], ids[2]]));
+    let metadata_again = "UPDATE jobs SET metadata = '{}' WHERE queue = 'damaged'";
+    fixture.execute(metadata_again).await;
+    let failed = fixture.get(ids[1]).await;
+    assert_eq!(failed.lifecycle.state, State::Failed);
+    let message = failed.failure.unwrap().message;
+    assert!(message.contains("metadata"), "{message}");
 }
 
 pub(super) async fn a_claim_whose_answer_was_lost_gives_the_same_jobs(fixture: &Fixture) {
@@ -116,7 +140,7 @@ pub(super) async fn a_result_reads_back_byte_for_byte(fixture: &Fixture) {
                 ("set-cookie".to_owned(), "a=1".to_owned()),
                 ("set-cookie".to_owned(), "b=2".to_owned()),
             ],
-            body: ResultBody::Inline(noise(size)),
+            body: Body::Inline(noise(size)),
         };
         fixture
             .finish(&job, Outcome::Succeeded(expected.clone()))

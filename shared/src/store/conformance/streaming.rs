@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::fixture::{Fixture, noise, now, retry_in, tenant};
 use crate::{
     clock::SystemClock,
-    job::{ClaimedJob, JobId, JobResult, LeaseId, Outcome, ResultBody},
+    job::{Body, ClaimedJob, JobId, JobResult, LeaseId, Outcome},
     store::{CHUNK_SIZE, DeleteOutcome, FinishOutcome, INLINE_LIMIT, ResultChunk, ResultLookup},
 };
 
@@ -21,7 +21,7 @@ fn chunk(job: &ClaimedJob, sequence: u32, bytes: Bytes) -> ResultChunk {
 
 fn stored(size: usize) -> Outcome {
     Outcome::Succeeded(JobResult {
-        body: ResultBody::Stored { size: size as u64 },
+        body: Body::Stored { size: size as u64 },
         ..JobResult::new("image/x-noise", "")
     })
 }
@@ -32,30 +32,13 @@ impl Fixture {
         self.store.write_result_chunk(&chunk).await.unwrap()
     }
 
-    async fn chunk_of(&self, id: JobId, attempt: u32, sequence: u32) -> Option<Bytes> {
-        let whole = 0..CHUNK_SIZE;
-        let chunk = self.store.result_chunk(id, attempt, sequence, whole);
-        chunk.await.unwrap()
-    }
-
     /// The body of a result, however it is kept.
     async fn body(&self, id: JobId) -> Vec<u8> {
         let lookup = self.store.result(&tenant(), id).await.unwrap();
         let ResultLookup::Found { job, result } = lookup else {
             panic!("{lookup:?}")
         };
-        let ResultBody::Stored { size } = result.body else {
-            return result.body.inline().unwrap().to_vec();
-        };
-        let mut body = Vec::new();
-        for sequence in 0..size.div_ceil(CHUNK_SIZE as u64) {
-            let chunk = self
-                .chunk_of(id, job.lifecycle.attempt, sequence as u32)
-                .await;
-            body.extend_from_slice(&chunk.expect("the chunk is there"));
-        }
-        assert_eq!(body.len() as u64, size);
-        body
+        self.read(&result.body, id, job.lifecycle.attempt).await
     }
 }
 
@@ -69,9 +52,9 @@ pub(super) async fn a_large_result_is_read_piece_by_piece(fixture: &Fixture) {
         let ResultLookup::Found { result, .. } = lookup else {
             panic!("{lookup:?}")
         };
-        assert_eq!(result.body, ResultBody::Stored { size: size as u64 });
+        assert_eq!(result.body, Body::Stored { size: size as u64 });
         assert!(fixture.body(job.id).await == noise(size), "{size} bytes");
-        let part = fixture.store.result_chunk(job.id, 1, 0, 100..300).await;
+        let part = fixture.store.body_chunk(job.id, 1, 0, 100..300).await;
         assert_eq!(part.unwrap().unwrap(), noise(size).slice(100..300));
         let past_the_end = size.div_ceil(CHUNK_SIZE) as u32;
         assert_eq!(fixture.chunk_of(job.id, 1, past_the_end).await, None);

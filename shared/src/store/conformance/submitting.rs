@@ -62,7 +62,7 @@ pub(super) async fn an_insert_asked_twice_stores_once(fixture: &Fixture) {
         State::Running,
         "the second asking changed nothing"
     );
-    assert_eq!(claimed[0].payload.len(), CHUNK_SIZE * 2);
+    assert_eq!(claimed[0].payload.size(), CHUNK_SIZE as u64 * 2);
     let page = PageRequest {
         after: None,
         before: None,
@@ -106,7 +106,10 @@ pub(super) async fn a_large_payload_reaches_the_claim_byte_for_byte(fixture: &Fi
             ..new_job()
         };
         let claimed = fixture.running_as(lease, job).await;
-        assert!(claimed.payload == payload, "{size} bytes");
+        let is_in_the_row = claimed.payload.inline().is_some();
+        assert_eq!(is_in_the_row, size <= INLINE_LIMIT, "{size} bytes");
+        let read = fixture.read(&claimed.payload, claimed.id, 0).await;
+        assert!(read == payload, "{size} bytes");
         assert_eq!(claimed.payload_type, "application/json");
     }
 }

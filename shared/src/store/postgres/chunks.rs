@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use sqlx::{PgConnection, Postgres};
 
-use crate::store::{ResultChunk, chunks_of, rows::to_integer};
-
-crate::store::chunks::define_chunks!(sqlx::Postgres);
+use crate::{
+    job::JobId,
+    store::{ResultChunk, StoreError, chunks_of, pool::Pool, rows::to_integer, sql},
+};
 
 /// Writes the chunks of a body, none for one that stays in the row.
 pub(super) async fn write(

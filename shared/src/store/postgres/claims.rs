@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::Postgres;
 use uuid::Uuid;
 
-use super::{PostgresStore, chunks};
+use super::PostgresStore;
 use crate::{
     job::{ClaimedJob, JobId, KindName, LeaseId, QueueName},
     store::{
@@ -80,8 +80,7 @@ impl PostgresStore {
             Ok(rows)
         };
         let rows = self.within("claim", claim).await?;
-        let read = |job| self.within("payload", move || chunks::read(&self.writer, job, 0));
-        claimed::with_payloads(self, rows, lease, now, read).await
+        claimed::jobs(self, rows, lease, now).await
     }
 }
 

@@ -8,11 +8,9 @@ use url::Url;
 use super::{PostgresSettings, PostgresStore};
 use crate::{
     clock::{Clock, SystemClock},
-    job::{
-        Idempotency, Inserted, JobId, KindName, LeaseId, NewJob, State, Tenant, Unique, UniqueMode,
-    },
+    job::{Idempotency, Inserted, LeaseId, NewJob, Tenant, Unique, UniqueMode},
     store::{
-        CensusStore, INLINE_LIMIT, JobStore, KeeperStore, ReadStore, Rescued, RunStore,
+        CensusStore, JobStore, KeeperStore, ReadStore, Rescued, RunStore,
         conformance::{empty_postgres, new_job},
     },
     test_proxy::TestProxy,
@@ -141,96 +139,6 @@ async fn what_may_take_long_is_not_waited_for_over_a_dead_connection() {
     tokio::time::timeout(deadline * 8, asking).await.unwrap();
     let left = with_job.rescue(SystemClock.now(), 10).await.unwrap();
     assert_eq!(left, Rescued::default());
-}
-
-#[tokio::test]
-async fn a_claim_of_more_than_one_answer_can_hold_is_made() {
-    let patient = with_schema().await;
-    let deadline = Duration::from_millis(1_500);
-    let store = connected_anew(&patient, 2, deadline).await;
-    let (lease, ids, kinds) = with_large_payloads(&patient, 6).await;
-    // Each within the deadline, all of them beyond it.
-    let slowly = "ALTER TABLE chunks RENAME TO stored_chunks; \
-                  CREATE VIEW chunks AS SELECT stored.* FROM stored_chunks AS stored, \
-                  LATERAL (SELECT stored.body, pg_sleep(0.4)) AS slowly";
-    sqlx::raw_sql(slowly)
-        .execute(&patient.writer)
-        .await
-        .unwrap();
-    let claimed = store
-        .claim(lease, &ids, &kinds, SystemClock.now())
-        .await
-        .unwrap();
-    assert_eq!(claimed.len(), 6);
-}
-
-#[tokio::test]
-async fn a_claimed_job_that_cannot_be_read_fails_alone() {
-    let store = with_schema().await;
-    let (lease, ids, kinds) = with_large_payloads(&store, 3).await;
-    sqlx::query("DELETE FROM chunks WHERE job_id = $1")
-        .bind(ids[1].as_uuid())
-        .execute(&store.writer)
-        .await
-        .unwrap();
-    let claimed = store
-        .claim(lease, &ids, &kinds, SystemClock.now())
-        .await
-        .unwrap();
-    let claimed: Vec<JobId> = claimed.iter().map(|job| job.id).collect();
-    assert_eq!(claimed, [ids[0], ids[2]]);
-    let failed = store
-        .get(&Tenant::default(), ids[1])
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(failed.lifecycle.state, State::Failed);
-    assert!(
-        failed.failure.unwrap().message.contains("payload"),
-        "it says what could not be read"
-    );
-}
-
-#[tokio::test]
-async fn a_claimed_job_whose_payload_is_refused_fails_alone() {
-    let store = with_schema().await;
-    let (lease, ids, kinds) = with_large_payloads(&store, 2).await;
-    let damaged = format!(
-        "ALTER TABLE chunks RENAME TO stored_chunks; \
-         CREATE VIEW chunks AS SELECT job_id, attempt, sequence, \
-         CASE WHEN job_id = '{}' THEN substring(body FROM 1 FOR -1) ELSE body END AS body \
-         FROM stored_chunks",
-        ids[0].as_uuid()
-    );
-    let damaged = sqlx::raw_sql(sqlx::AssertSqlSafe(damaged));
-    damaged.execute(&store.writer).await.unwrap();
-    let claimed = store
-        .claim(lease, &ids, &kinds, SystemClock.now())
-        .await
-        .unwrap();
-    let claimed: Vec<JobId> = claimed.iter().map(|job| job.id).collect();
-    assert_eq!(claimed, [ids[1]]);
-    let failed = store.get(&Tenant::default(), ids[0]).await.unwrap();
-    assert_eq!(failed.unwrap().lifecycle.state, State::Failed);
-}
-
-/// So many jobs whose payloads do not lie in their rows, their kinds, and a lease to claim them under.
-async fn with_large_payloads(
-    store: &PostgresStore,
-    count: usize,
-) -> (LeaseId, Vec<JobId>, Vec<KindName>) {
-    let with_large_payload = || NewJob {
-        payload: vec![b' '; INLINE_LIMIT + 1].into(),
-        ..new_job()
-    };
-    let jobs: Vec<NewJob> = (0..count).map(|_| with_large_payload()).collect();
-    let ids = jobs.iter().map(|job| job.id).collect();
-    let kinds = vec![jobs[0].kind.clone()];
-    store.insert(jobs).await.unwrap();
-    let lease = LeaseId::generate(&SystemClock);
-    let duration = Duration::from_secs(60);
-    store.open_lease(lease, "a-worker", duration).await.unwrap();
-    (lease, ids, kinds)
 }
 
 const LOCK_JOBS: &str = "SELECT 1 FROM jobs FOR UPDATE";

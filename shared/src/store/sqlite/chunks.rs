@@ -4,9 +4,10 @@ use bytes::Bytes;
 use rusqlite::{Connection, params};
 
 use super::statement::execute;
-use crate::store::{ResultChunk, chunks_of, rows::to_integer};
-
-crate::store::chunks::define_chunks!(sqlx::Sqlite);
+use crate::{
+    job::JobId,
+    store::{ResultChunk, StoreError, chunks_of, rows::to_integer, sql},
+};
 
 /// Writes the chunks of a body, none for one that stays in the row.
 pub(super) fn write(

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    SqliteStore, chunks,
+    SqliteStore,
     claims::{self, Claim},
 };
 use crate::{
@@ -72,7 +72,6 @@ impl SqliteStore {
         let claim = Claim::of(lease, ids.iter(), &kinds, standing, now)?;
         let write = move |connection: &Connection| claims::claim(connection, &claim);
         let rows = self.write("claim", write).await?;
-        let read = |job| self.within("payload", move || chunks::read(&self.reader, job, 0));
-        claimed::with_payloads(self, rows, lease, now, read).await
+        claimed::jobs(self, rows, lease, now).await
     }
 }

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use coatcheck_shared::settings::load_from;
 use futures::future::join_all;
 use serde_json::json;
@@ -76,7 +77,8 @@ async fn ten_thousand_sleeps_run_at_once_in_one_process() {
             let rehearsal = rehearsal(1_000);
             let context = rehearsal.context();
             let handler = registry.handler(context.kind()).unwrap();
-            handler.run(context.job(), context).await
+            let payload = Bytes::from_static(b"{\"ms\":1000}");
+            handler.run(payload, context).await
         })
     });
     let outcomes = join_all(jobs).await;

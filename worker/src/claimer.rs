@@ -71,7 +71,7 @@ impl Claimer {
         };
         let taken: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
         let count = taken.len();
-        self.hold(jobs, &lease, slots, claimed).await;
+        self.hold(sort, jobs, &lease, slots, claimed).await;
         ids.retain(|id| !taken.contains(id));
         self.pass_on(&ids, count == 0).await;
         count
@@ -95,12 +95,14 @@ impl Claimer {
             },
         };
         metrics::counter!("coatcheck_handed_over_total").increment(jobs.len() as u64);
-        self.hold(jobs, &lease, slots, claimed).await;
+        self.hold(Sort::Ordinary, jobs, &lease, slots, claimed)
+            .await;
     }
 
     /// Passes on to run what was claimed, each with one of `slots`.
     async fn hold(
         &self,
+        sort: Sort,
         jobs: Vec<ClaimedJob>,
         lease: &Lease,
         mut slots: OwnedSemaphorePermit,
@@ -108,7 +110,7 @@ impl Claimer {
     ) {
         for job in jobs {
             let Some(slot) = slots.split(1) else { break };
-            let run = self.running.hold(job, lease.clone(), slot);
+            let run = self.running.hold(sort, job, lease.clone(), slot);
             if claimed.send(run).await.is_err() {
                 tracing::error!("a job was claimed after the worker had ended");
             }

@@ -106,14 +106,7 @@ impl JobContext {
 
     /// When this attempt is out of time, by its timeout or the job's deadline.
     pub fn out_of_time_at(&self) -> Option<Timestamp> {
-        let timeout = self
-            .job
-            .timeout
-            .map(|limit| self.job.started_at.after(limit));
-        match (timeout, self.job.deadline_at) {
-            (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
-            (timeout, deadline) => timeout.or(deadline),
-        }
+        self.job.out_of_time_at()
     }
 
     /// Fires when the job is to stop: it was cancelled, or its worker is shutting down and the

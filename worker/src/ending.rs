@@ -14,7 +14,7 @@ use crate::{HandlerError, handler::Then};
 pub(crate) enum StopCause {
     /// The job is to be called off.
     CancelRequested,
-    /// The worker ends, and its grace is over.
+    /// The worker ends, and its grace is over or the handler has not begun.
     ShutDown,
     /// The job may belong to another worker by now.
     LeaseLost,
@@ -23,7 +23,7 @@ pub(crate) enum StopCause {
 /// Which of its limits an attempt has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeLimit {
-    /// The longest that one attempt may run.
+    /// The longest that one attempt may take.
     Timeout,
     /// When the job as a whole has to be finished.
     Deadline,
@@ -38,7 +38,7 @@ pub(crate) enum Ending {
     Panicked(String),
     /// It was dropped, its time being over.
     OutOfTime(TimeLimit),
-    /// It was told to stop, did not, and was dropped.
+    /// It was told to stop, did not, and was dropped; or it had not begun.
     Dropped,
 }
 
@@ -120,7 +120,7 @@ fn timed_out(job: &ClaimedJob) -> Failure {
     let limit = job.timeout.unwrap_or_default();
     Failure::new(
         FailureType::Timeout,
-        format!("the attempt ran longer than its {} s", limit.as_secs_f64()),
+        format!("the attempt took longer than its {} s", limit.as_secs_f64()),
     )
 }
 
@@ -134,4 +134,4 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

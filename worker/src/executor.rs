@@ -15,12 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     HandlerError, JobContext, Registry,
+    claimer::Sort,
     context::{Report, ResultPlace, ResultTarget},
     ending::{Ending, Rules, StopCause, TimeLimit, panic_message},
     payloads::Payloads,
     queue_labels::QueueLabels,
     reporter, run_trace,
     running::{Hold, Run},
+    ward::PROBATION,
 };
 
 /// How long a handler has to stop before it is dropped.
@@ -73,10 +75,14 @@ impl Executor {
         if self.draining.is_cancelled() {
             return Some(Outcome::Released);
         }
+        let payload = match self.payload_of(&job, &hold).await {
+            Ok(payload) => payload,
+            Err(outcome) => return outcome,
+        };
         let began_at = self.observe_wait(&job);
         let span = run_trace::begin(&mut job, began_at);
         let context = self.context_of(job);
-        let (ending, stopped_by) = self.run_handler(&context, &hold).await;
+        let (ending, stopped_by) = self.run_handler(payload, &context, &hold).await;
         let ended_at = self.clock.now();
         observe_run(context.job(), ended_at.since(began_at));
         report_ending(&ending, stopped_by);
@@ -86,6 +92,32 @@ impl Executor {
         }
         self.rules
             .outcome(context.job(), ending, stopped_by, ended_at)
+    }
+
+    /// The payload, with which the handler may begin; else what is to be recorded.
+    async fn payload_of(&self, job: &ClaimedJob, hold: &Hold) -> Result<Bytes, Option<Outcome>> {
+        let size = match &job.payload {
+            Body::Inline(payload) => return Ok(payload.clone()),
+            Body::Stored { size } => *size,
+        };
+        let (ending, stopped_by) = tokio::select! {
+            biased;
+            limit = self.out_of_time(job) => (Ending::OutOfTime(limit), None),
+            cause = self.told_to_stop(hold) => (Ending::Dropped, Some(cause)),
+            () = self.draining.cancelled() => (Ending::Dropped, Some(StopCause::ShutDown)),
+            () = gives_way(hold) => (Ending::Dropped, None),
+            read = self.payloads.read(job.id, size) => match read {
+                Ok(payload) if hold.begins() => return Ok(payload),
+                Ok(_) => (Ending::Dropped, None),
+                Err(error) => (Ending::Returned(Err(error)), None),
+            },
+        };
+        tracing::info!(
+            ?stopped_by,
+            "the job has not begun: its payload was being read"
+        );
+        let now = self.clock.now();
+        Err(self.rules.outcome(job, ending, stopped_by, now))
     }
 
     fn context_of(&self, job: Box<ClaimedJob>) -> JobContext {
@@ -108,21 +140,22 @@ impl Executor {
     }
 
     /// The handler's ending, and why it was told to stop where it was.
-    async fn run_handler(&self, context: &JobContext, hold: &Hold) -> (Ending, Option<StopCause>) {
+    async fn run_handler(
+        &self,
+        payload: Bytes,
+        context: &JobContext,
+        hold: &Hold,
+    ) -> (Ending, Option<StopCause>) {
         let Some(handler) = self.registry.handler(context.kind()) else {
             let error = HandlerError::fail("this worker has no handler for the job's kind");
             return (Ending::Returned(Err(error)), None);
-        };
-        let payload = match self.payload_of(context, hold).await {
-            Ok(payload) => payload,
-            Err(ended) => return ended,
         };
         let handler = handler.run(payload, context);
         let mut handler = AssertUnwindSafe(handler).catch_unwind();
         tokio::select! {
             biased;
             ended = &mut handler => (ending_of(ended), None),
-            limit = self.out_of_time(context) => (Ending::OutOfTime(limit), None),
+            limit = self.out_of_time(context.job()) => (Ending::OutOfTime(limit), None),
             cause = self.told_to_stop(hold) => {
                 context.cancellation().cancel();
                 self.stop(Pin::new(&mut handler), cause, hold).await
@@ -130,31 +163,9 @@ impl Executor {
         }
     }
 
-    /// The payload; or how the run has ended, before its handler began.
-    async fn payload_of(
-        &self,
-        context: &JobContext,
-        hold: &Hold,
-    ) -> Result<Bytes, (Ending, Option<StopCause>)> {
-        let job = context.job();
-        let size = match &job.payload {
-            Body::Inline(payload) => return Ok(payload.clone()),
-            Body::Stored { size } => *size,
-        };
-        tokio::select! {
-            biased;
-            limit = self.out_of_time(context) => Err((Ending::OutOfTime(limit), None)),
-            cause = self.told_to_stop(hold) => Err((Ending::Dropped, Some(cause))),
-            () = self.draining.cancelled() => Err((Ending::Dropped, Some(StopCause::ShutDown))),
-            read = self.payloads.read(job.id, size) => {
-                read.map_err(|error| (Ending::Returned(Err(error)), None))
-            }
-        }
-    }
-
     /// Ends when the attempt's time is over.
-    async fn out_of_time(&self, context: &JobContext) -> TimeLimit {
-        let Some(end) = context.out_of_time_at() else {
+    async fn out_of_time(&self, job: &ClaimedJob) -> TimeLimit {
+        let Some(end) = job.out_of_time_at() else {
             return std::future::pending().await;
         };
         loop {
@@ -165,7 +176,7 @@ impl Executor {
             }
             sleep(left).await;
         }
-        if context.job().deadline_at == Some(end) {
+        if job.deadline_at == Some(end) {
             TimeLimit::Deadline
         } else {
             TimeLimit::Timeout
@@ -212,6 +223,15 @@ impl Executor {
             ending,
             Some(if lost { StopCause::LeaseLost } else { cause }),
         )
+    }
+}
+
+/// Ends when a job that has not begun is to be handed back: one beside suspects that run apart, and a
+/// suspect for which all others have waited long enough.
+async fn gives_way(hold: &Hold) {
+    match hold.sort {
+        Sort::Ordinary => hold.stands_beside_suspects().await,
+        Sort::Suspects => sleep(PROBATION).await,
     }
 }
 

@@ -13,7 +13,7 @@ use coatcheck_shared::{
 };
 use tokio::{sync::mpsc, time::sleep};
 
-use crate::{pause::Pause, running::Hold};
+use crate::{claimer::Sort, pause::Pause, running::Hold};
 
 /// Records the ends of attempts.
 pub(crate) struct Finisher {
@@ -80,7 +80,7 @@ impl Finisher {
                 if state.is_terminal() {
                     // A signal that finds no room costs whoever waits one more look.
                     let _ = self.finished.try_send(hold.id);
-                } else if name == "released" {
+                } else if name == "released" && hold.sort == Sort::Ordinary {
                     self.released().push(hold.id);
                 }
             }
@@ -88,7 +88,8 @@ impl Finisher {
         }
     }
 
-    /// The jobs that were handed back since this was last asked.
+    /// The jobs that were handed back since this was last asked, but for suspects, which need no
+    /// hints.
     pub(crate) fn take_released(&self) -> Vec<JobId> {
         std::mem::take(&mut *self.released())
     }

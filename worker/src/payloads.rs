@@ -5,17 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use coatcheck_shared::{
     job::JobId,
-    store::{CHUNK_SIZE, Store},
+    store::{CHUNK_SIZE, PAYLOAD_ATTEMPT, Store, StoreError},
 };
 use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{HandlerError, pause::Pause};
 
-/// How many are read at once: more would take the connections from lists and keepers.
-const AT_ONCE: usize = 4;
-
-/// A payload lies in the store as the result of attempt 0.
-const ATTEMPT: u32 = 0;
+/// How many are read at once: more would take the store's connections from what is short.
+const AT_ONCE: usize = 2;
 
 /// Reads payloads.
 pub(crate) struct Payloads {
@@ -37,45 +34,59 @@ impl Payloads {
     /// Where it is not there as a whole, for which the job fails, and where the store refuses to read it,
     /// for which the attempt does.
     pub(crate) async fn read(&self, job: JobId, size: u64) -> Result<Bytes, HandlerError> {
-        let _turn = self.turns.acquire().await?;
-        let mut chunks = Vec::new();
-        let mut read = 0;
-        for sequence in 0.. {
-            let Some(chunk) = self.chunk(job, sequence).await? else {
-                break;
-            };
-            read += chunk.len() as u64;
-            chunks.push(chunk);
-            if read >= size {
-                break;
+        let mut payload = Payload {
+            job,
+            size,
+            bytes: Vec::new(),
+            chunks: 0,
+        };
+        let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
+        while let Err(error) = self.go_on(&mut payload).await {
+            if !error.is_unavailable() {
+                tracing::error!(%error, "the reading of a payload is refused");
+                return Err(HandlerError::retry("the payload could not be read"));
             }
+            tracing::warn!(%error, "a payload is not read yet");
+            sleep(pause.next()).await;
         }
-        if read != size {
-            tracing::error!(size, read, "a payload is not there as a whole");
-            let missing = format!("of the payload's {size} bytes {read} are there");
-            return Err(HandlerError::fail(missing));
-        }
-        Ok(match chunks.as_slice() {
-            [whole] => whole.clone(),
-            chunks => chunks.concat().into(),
-        })
+        payload.whole()
     }
 
-    async fn chunk(&self, job: JobId, sequence: u32) -> Result<Option<Bytes>, HandlerError> {
-        let mut pause = Pause::between(Duration::from_millis(50), Duration::from_secs(1));
-        loop {
-            let whole = 0..CHUNK_SIZE;
-            match self.store.body_chunk(job, ATTEMPT, sequence, whole).await {
-                Ok(chunk) => return Ok(chunk),
-                Err(error) if error.is_unavailable() => {
-                    tracing::warn!(%error, "a payload is not read yet");
-                    sleep(pause.next()).await;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the reading of a payload is refused");
-                    return Err(HandlerError::retry("the payload could not be read"));
-                }
+    /// Reads on to the end. What has to be asked again gives its turn to others first.
+    async fn go_on(&self, payload: &mut Payload) -> Result<(), StoreError> {
+        let _turn = self.turns.acquire().await;
+        while (payload.bytes.len() as u64) < payload.size {
+            let (job, sequence, whole) = (payload.job, payload.chunks, 0..CHUNK_SIZE);
+            let chunk = self.store.body_chunk(job, PAYLOAD_ATTEMPT, sequence, whole);
+            let Some(chunk) = chunk.await? else { break };
+            payload.chunks += 1;
+            if payload.bytes.is_empty() {
+                // Without a copy: most have no other.
+                payload.bytes = chunk.into();
+            } else {
+                payload.bytes.extend_from_slice(&chunk);
             }
         }
+        Ok(())
+    }
+}
+
+/// What is there so far of a payload.
+struct Payload {
+    job: JobId,
+    size: u64,
+    bytes: Vec<u8>,
+    chunks: u32,
+}
+
+impl Payload {
+    fn whole(self) -> Result<Bytes, HandlerError> {
+        let (size, read) = (self.size, self.bytes.len());
+        if read as u64 == size {
+            return Ok(self.bytes.into());
+        }
+        tracing::error!(size, read, "a payload is not there as a whole");
+        let missing = format!("of the payload's {size} bytes {read} are there");
+        Err(HandlerError::fail(missing))
     }
 }

@@ -11,7 +11,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use coatcheck_shared::store::Suspect;
+use coatcheck_shared::{queue::End, store::Suspect};
 use tokio::{
     sync::{RwLock, Semaphore, mpsc},
     time::{Instant, sleep},
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     claimer::{Claimer, Sort},
+    finisher::Finisher,
     lanes::Lanes,
     pause::jittered,
     pump::{Pump, free_slots},
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// How long something has to run before it is held to be harmless.
-const PROBATION: Duration = Duration::from_secs(10);
+pub(crate) const PROBATION: Duration = Duration::from_secs(10);
 /// How long suspects have the process to themselves before other jobs have their turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How many suspects run side by side at first. While none of them kills the process, twice as
@@ -41,6 +42,7 @@ pub(crate) struct Ward {
     claimer: Arc<Claimer>,
     lanes: Arc<Lanes>,
     running: Arc<Running>,
+    finisher: Arc<Finisher>,
     slots: Arc<Semaphore>,
     gate: Arc<RwLock<()>>,
     claimed: mpsc::Sender<Run>,
@@ -51,11 +53,17 @@ pub(crate) struct Ward {
 
 impl Ward {
     /// Beside a pump, from which it takes turns with the slots; it looks for suspects so often.
-    pub(crate) fn beside(pump: &Pump, running: Arc<Running>, period: Duration) -> Self {
+    pub(crate) fn beside(
+        pump: &Pump,
+        running: Arc<Running>,
+        finisher: Arc<Finisher>,
+        period: Duration,
+    ) -> Self {
         Self {
             claimer: pump.claimer.clone(),
             lanes: pump.lanes.clone(),
             running,
+            finisher,
             slots: pump.slots.clone(),
             gate: pump.gate.clone(),
             claimed: pump.claimed.clone(),
@@ -71,7 +79,11 @@ impl Ward {
         // A claim under way is never broken off: between them there is nothing to lose.
         while let Some(()) = draining.run_until_cancelled(sleep(jittered(pause))).await {
             let begun = Instant::now();
-            pause = match self.take_turn().await {
+            let turn = self.take_turn().await;
+            // Of the jobs that gave way to the suspects.
+            let released = self.finisher.take_released();
+            self.claimer.give_back(&released, End::Front).await;
+            pause = match turn {
                 None => return,
                 Some(false) => self.period,
                 Some(true) => self.period.max(begun.elapsed()),
@@ -86,6 +98,8 @@ impl Ward {
             return Some(false);
         }
         let draining = self.draining.clone();
+        // First of all: what gives way may have the slots for which the pump waits at the open gate.
+        let _apart = self.running.set_suspects_apart();
         let gate = self.gate.clone();
         let _shut = draining.run_until_cancelled(gate.write()).await?;
         self.settle().await?;
@@ -100,6 +114,7 @@ impl Ward {
             let slots = free_slots(&self.slots, group.len());
             let slots = draining.run_until_cancelled(slots).await??;
             tracing::info!(count = slots.num_permits(), "suspects run apart");
+            let begun = self.running.suspects_begun();
             let ids = group.iter().map(|suspect| suspect.id).collect();
             let claim = self
                 .claimer
@@ -110,8 +125,11 @@ impl Ward {
                 return Some(true);
             }
             metrics::counter!("coatcheck_suspect_runs_total").increment(count as u64);
-            self.group = (self.group * 2).min(LARGEST_GROUP);
             self.settle().await?;
+            // Those that were handed back unread have shown nothing.
+            if self.running.suspects_begun() - begun == count {
+                self.group = (self.group * 2).min(LARGEST_GROUP);
+            }
             if Instant::now() >= end {
                 return Some(true);
             }

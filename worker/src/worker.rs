@@ -182,7 +182,8 @@ impl Worker {
             status: self.status.clone(),
         };
         let period = settings.keepers.sweep();
-        tasks.spawn(Ward::beside(&pump, self.running.clone(), period).run());
+        let ward = Ward::beside(&pump, self.running.clone(), finisher.clone(), period);
+        tasks.spawn(ward.run());
         let pump = tokio::spawn(pump.run());
         let teardown = Teardown(vec![
             pump.abort_handle(),

@@ -52,7 +52,7 @@ pub(crate) struct SubmitArguments {
     /// Start it at this RFC 3339 time.
     #[arg(long, value_name = "TIME", help_heading = "Job")]
     run_at: Option<String>,
-    /// The longest that one attempt may run.
+    /// The longest that one attempt may take.
     #[arg(long, value_name = "TIME", value_parser = whole_seconds, help_heading = "Job")]
     timeout: Option<u64>,
     /// It fails unless its first attempt begins in this time.

@@ -14,7 +14,7 @@ pub enum FailureType {
     Error,
     /// The handler panicked.
     Panic,
-    /// The attempt ran longer than the job's `timeout_s`.
+    /// The attempt took longer than the job's `timeout_s`.
     Timeout,
     /// The job was not finished within its `deadline_s`.
     Deadline,

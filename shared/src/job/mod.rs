@@ -118,7 +118,7 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// When the store may forget it. Set once it is finished.
     pub expires_at: Option<Timestamp>,
-    /// The longest that one attempt may run.
+    /// The longest that one attempt may take.
     pub timeout: Option<Duration>,
     /// When it fails unless its first attempt has begun.
     pub start_by: Option<Timestamp>,
@@ -155,7 +155,7 @@ pub struct ClaimedJob {
     pub queued_at: Timestamp,
     /// When it was claimed.
     pub started_at: Timestamp,
-    /// The longest that this attempt may run.
+    /// The longest that this attempt may take.
     pub timeout: Option<Duration>,
     /// When the job as a whole is out of time.
     pub deadline_at: Option<Timestamp>,
@@ -163,10 +163,21 @@ pub struct ClaimedJob {
     pub previous_backoff: Option<Duration>,
     /// The media type of the payload.
     pub payload_type: String,
-    /// The payload, byte for byte as submitted.
+    /// The payload, byte for byte as submitted: here, or where it is read.
     pub payload: Body,
     /// The caller's own strings.
     pub metadata: Metadata,
     /// The W3C trace context of the request that submitted it.
     pub traceparent: Option<String>,
+}
+
+impl ClaimedJob {
+    /// When this attempt is out of time, by its timeout or the job's deadline.
+    pub fn out_of_time_at(&self) -> Option<Timestamp> {
+        let timeout = self.timeout.map(|limit| self.started_at.after(limit));
+        match (timeout, self.deadline_at) {
+            (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
+            (timeout, deadline) => timeout.or(deadline),
+        }
+    }
 }

@@ -25,7 +25,8 @@ pub struct JobResult {
 pub enum Body {
     /// Here.
     Inline(Bytes),
-    /// In the store, chunk by chunk: a result under the attempt that wrote it, a payload under attempt 0.
+    /// In the store, chunk by chunk: a result under the attempt that wrote it, a payload under
+    /// [`PAYLOAD_ATTEMPT`](crate::store::PAYLOAD_ATTEMPT).
     Stored {
         /// How many bytes.
         size: u64,

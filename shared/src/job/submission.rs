@@ -33,7 +33,7 @@ pub struct NewJob {
     pub run_at: Timestamp,
     /// How many attempts it has in all.
     pub max_attempts: u32,
-    /// The longest that one attempt may run.
+    /// The longest that one attempt may take.
     pub timeout: Option<Duration>,
     /// When it fails unless its first attempt has begun.
     pub start_by: Option<Timestamp>,

@@ -406,6 +406,9 @@ fn in_order_of_unique_keys(jobs: &[NewJob]) -> Vec<&NewJob> {
     keyed
 }
 
+/// Under which attempt the chunks of a payload are kept. Those of results begin with 1.
+pub const PAYLOAD_ATTEMPT: u32 = 0;
+
 /// The body of a result that stays in its job's row; none where it is in chunks.
 pub(crate) fn inline_result(body: &Body) -> Option<&[u8]> {
     body.inline().and_then(inline)

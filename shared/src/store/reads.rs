@@ -19,7 +19,7 @@ pub(super) mod names {
         kind::KindDefinition,
         queue::Lane,
         store::{
-            LogLine, ResultLookup, StoreError,
+            LogLine, PAYLOAD_ATTEMPT, ResultLookup, StoreError,
             history::{self, CurrentAttempt},
             rows::{
                 ApiKeyRow, AttemptRow, JobRow, LogRow, ResultRow, all, from_json, job_columns,
@@ -31,10 +31,10 @@ pub(super) mod names {
     };
 }
 
-/// Implements [`ReadStore`](super::ReadStore) for a store that has a `reader` and a `writer` pool,
-/// its `lookups`, and a `within`.
+/// Implements [`ReadStore`](super::ReadStore) for a store that has a `reader` pool and the one that
+/// payloads are read by, its `lookups`, and a `within`.
 macro_rules! implement_reads {
-    ($store:ty, $database:ty, metadata: $has_key:literal, $with_value:literal, $end:literal) => {
+    ($store:ty, $database:ty, payloads: $payloads:ident, metadata: $has_key:literal, $with_value:literal, $end:literal) => {
         use $crate::store::reads::names::*;
 
         #[async_trait]
@@ -88,6 +88,10 @@ macro_rules! implement_reads {
                 part: Range<usize>,
             ) -> Result<Option<Bytes>, StoreError> {
                 let (start, length) = (part.start, part.len());
+                let pool = match attempt {
+                    PAYLOAD_ATTEMPT => &self.$payloads,
+                    _ => &self.reader,
+                };
                 self.within("body_chunk", || async move {
                     let chunk: Option<Vec<u8>> = sqlx::query_scalar(sql::CHUNK)
                         .bind(id.as_uuid())
@@ -96,7 +100,7 @@ macro_rules! implement_reads {
                         // SQL counts from 1.
                         .bind(to_integer(start + 1))
                         .bind(to_integer(length))
-                        .fetch_optional(&self.reader)
+                        .fetch_optional(pool)
                         .await?;
                     Ok(chunk.map(Bytes::from))
                 })

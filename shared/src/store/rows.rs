@@ -166,7 +166,7 @@ pub(super) struct ClaimedRow {
     backoff_ms: Option<i64>,
     payload_type: String,
     payload_size: i64,
-    pub(super) payload: Option<Vec<u8>>,
+    payload: Option<Vec<u8>>,
     metadata: Option<String>,
     traceparent: Option<String>,
 }

@@ -221,7 +221,8 @@ impl Shared {
     async fn use_everything(&self, open: &mut VecDeque<String>) {
         for submission in [
             json!({"kind": "sleep", "payload": {"ms": 30}}),
-            json!({"kind": "command", "payload": {"command": "large"}}),
+            // Its payload lies beside its row, and so does its result.
+            json!({"kind": "command", "payload": {"command": "large", "input": "x".repeat(40_000)}}),
             json!({"kind": "command", "payload": {"command": "talkative"}}),
             json!({"kind": "sleep", "payload": {"ms": 1_200}}),
         ] {

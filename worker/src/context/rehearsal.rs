@@ -22,7 +22,7 @@ const REPORTS: usize = 4_096;
 /// One attempt at a job that no store knows: it runs a handler as a worker would, and keeps what
 /// the handler says meanwhile. For tests of one's own handlers.
 pub struct Rehearsal {
-    payload: RawPayload,
+    payload: Bytes,
     context: JobContext,
     reports: Mutex<mpsc::Receiver<Report>>,
 }
@@ -76,7 +76,7 @@ impl Rehearsal {
             timeout: None,
             deadline_at: None,
             previous_backoff: None,
-            payload_type: payload.media_type.clone(),
+            payload_type: payload.media_type,
             payload: payload.bytes.clone().into(),
             metadata: Metadata::new(),
             traceparent: None,
@@ -88,7 +88,7 @@ impl Rehearsal {
             most_bytes: usize::MAX,
         };
         Ok(Self {
-            payload,
+            payload: payload.bytes,
             context: JobContext::new(
                 Box::new(job),
                 CancellationToken::new(),
@@ -118,7 +118,7 @@ impl Rehearsal {
     /// # Errors
     /// With whatever the handler returns, and where the payload does not fit its kind.
     pub async fn run<H: Handler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
-        let payload = self.payload.bytes.clone();
+        let payload = self.payload.clone();
         let result = ErasedHandler::run(handler, payload, &self.context).await?;
         Ok(self.whole(result))
     }
@@ -128,7 +128,11 @@ impl Rehearsal {
     /// # Errors
     /// With whatever the handler returns.
     pub async fn run_bytes<H: BytesHandler>(&self, handler: &H) -> Result<JobResult, HandlerError> {
-        let result = handler.run(self.payload.clone(), &self.context).await?;
+        let payload = RawPayload {
+            media_type: self.context.job().payload_type.clone(),
+            bytes: self.payload.clone(),
+        };
+        let result = handler.run(payload, &self.context).await?;
         Ok(self.whole(result.into_job_result()?))
     }
 

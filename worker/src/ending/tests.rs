@@ -13,7 +13,7 @@ const RULES: Rules = Rules {
     result_bytes: 10,
 };
 
-fn job(attempt: u32) -> ClaimedJob {
+pub(crate) fn job(attempt: u32) -> ClaimedJob {
     ClaimedJob {
         id: JobId::from_uuid(Uuid::from_u128(1)),
         tenant: "default".parse().unwrap(),

@@ -69,27 +69,49 @@ async fn a_large_payload_reaches_its_handler_whole() {
     worker.end().await.unwrap();
 }
 
+impl Bed {
+    /// Does to the rows what the store never does.
+    async fn execute(&self, sql: &'static str) {
+        let file = self.settings.data_dir.join("coatcheck.sqlite3");
+        let file = SqliteConnectOptions::new().filename(file);
+        let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
+        connection.execute(sql).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_payload_whose_reading_is_refused_fails_its_jobs_attempts() {
+    let bed = Bed::new("").await;
+    let refused = bed.submit_one(echo(&bed, INLINE_LIMIT + 1)).await;
+    let small = bed.submit_one(echo(&bed, INLINE_LIMIT)).await;
+    let no_row_can_be_read = "ALTER TABLE chunks RENAME TO stored_chunks; \
+                              CREATE VIEW chunks AS SELECT job_id, attempt, sequence, \
+                              abs(-9223372036854775808) AS body FROM stored_chunks";
+    bed.execute(no_row_can_be_read).await;
+
+    let worker = bed.start(echoes());
+    let job = bed.finished(small).await;
+    assert_eq!(job.lifecycle.state, State::Succeeded);
+    let job = bed.finished(refused).await;
+    let end = (job.lifecycle.state, job.lifecycle.attempt);
+    assert_eq!(end, (State::Failed, 3));
+    let message = job.failure.unwrap().message;
+    assert!(message.contains("payload"), "{message}");
+    worker.end().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_payload_that_is_not_there_as_a_whole_fails_its_job_alone() {
     let bed = Bed::new("").await;
-    let jobs = (0..3).map(|_| echo(&bed, CHUNK_SIZE + 1)).collect();
-    let ids = bed.submit(jobs).await;
-    let file = bed.settings.data_dir.join("coatcheck.sqlite3");
-    let file = SqliteConnectOptions::new().filename(file);
-    let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
-    let damage = sqlx::query("DELETE FROM chunks WHERE job_id = $1 AND sequence = 1");
-    let damage = damage.bind(ids[1].as_uuid());
-    connection.execute(damage).await.unwrap();
+    let damaged = bed.submit_one(echo(&bed, CHUNK_SIZE + 1)).await;
+    bed.execute("DELETE FROM chunks WHERE sequence = 1").await;
+    let whole = bed.submit_one(echo(&bed, CHUNK_SIZE + 1)).await;
 
     let worker = bed.start(echoes());
-    for (id, state) in [
-        (ids[0], State::Succeeded),
-        (ids[1], State::Failed),
-        (ids[2], State::Succeeded),
-    ] {
-        assert_eq!(bed.finished(id).await.lifecycle.state, state);
-    }
-    let failed = bed.get(ids[1]).await;
+    let job = bed.finished(whole).await;
+    assert_eq!(job.lifecycle.state, State::Succeeded);
+    let failed = bed.finished(damaged).await;
+    assert_eq!(failed.lifecycle.state, State::Failed);
     assert_eq!(failed.lifecycle.attempt, 1, "it is not tried again");
     let message = failed.failure.unwrap().message;
     assert!(message.contains("payload"), "{message}");

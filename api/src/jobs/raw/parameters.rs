@@ -48,7 +48,7 @@ pub(in crate::jobs) const PARAMETERS: [Parameter; 14] = [
     ),
     Parameter::query(
         "timeout_s",
-        "With `kind`: the longest that one attempt may run.",
+        "With `kind`: the longest that one attempt may take.",
         || integer(1, LONGEST_S),
     ),
     Parameter::query(

@@ -51,7 +51,7 @@ pub(in crate::jobs) struct SubmissionBody {
     /// How often it may be run.
     #[schemars(range(min = 1, max = MOST_ATTEMPTS))]
     max_attempts: Option<u64>,
-    /// The longest that one attempt may run.
+    /// The longest that one attempt may take, the reading of a large payload included.
     #[schemars(range(min = 1, max = LONGEST_S))]
     timeout_s: Option<u64>,
     /// It fails unless its first attempt begins in this time.

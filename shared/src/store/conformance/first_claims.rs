@@ -73,7 +73,7 @@ pub(super) async fn what_is_claimed_as_it_is_stored_is_as_any_claim_has_it(fixtu
     let asked = fixture.store.claim(lease, &ids, &kinds(), claim.now).await;
     let mut asked = in_order(asked.unwrap());
     for job in &mut asked {
-        job.payload = fixture.read(&job.payload, job.id, 0).await.into();
+        job.payload = fixture.payload_of(job).await.into();
     }
     assert_eq!(claimed, asked);
     assert_eq!(claimed.len(), 2);

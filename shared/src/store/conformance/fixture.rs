@@ -15,7 +15,7 @@ use crate::{
         State, Tenant, failure::FailureType,
     },
     store::{
-        CHUNK_SIZE, Finish, FinishOutcome, Rescued, Store,
+        CHUNK_SIZE, Finish, FinishOutcome, PAYLOAD_ATTEMPT, Rescued, Store,
         postgres::{PostgresSettings, PostgresStore},
         sqlite::{SqliteSettings, SqliteStore},
     },
@@ -249,6 +249,10 @@ impl Fixture {
         }
         assert_eq!(bytes.len() as u64, *size);
         bytes
+    }
+
+    pub(super) async fn payload_of(&self, job: &ClaimedJob) -> Vec<u8> {
+        self.read(&job.payload, job.id, PAYLOAD_ATTEMPT).await
     }
 
     pub(super) async fn chunk_of(&self, id: JobId, attempt: u32, sequence: u32) -> Option<Bytes> {

@@ -108,7 +108,7 @@ pub(super) async fn a_large_payload_reaches_the_claim_byte_for_byte(fixture: &Fi
         let claimed = fixture.running_as(lease, job).await;
         let is_in_the_row = claimed.payload.inline().is_some();
         assert_eq!(is_in_the_row, size <= INLINE_LIMIT, "{size} bytes");
-        let read = fixture.read(&claimed.payload, claimed.id, 0).await;
+        let read = fixture.payload_of(&claimed).await;
         assert!(read == payload, "{size} bytes");
         assert_eq!(claimed.payload_type, "application/json");
     }

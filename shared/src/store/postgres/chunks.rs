@@ -12,13 +12,13 @@ use crate::{
 pub(super) async fn write(
     connection: &mut PgConnection,
     job: JobId,
-    attempt: i32,
+    attempt: u32,
     body: &Bytes,
 ) -> Result<(), StoreError> {
     for (sequence, chunk) in chunks_of(body).enumerate() {
         sqlx::query(sql::INSERT_CHUNK)
             .bind(job.as_uuid())
-            .bind(attempt)
+            .bind(to_integer(attempt))
             .bind(to_integer(sequence))
             .bind(&*chunk)
             .execute(&mut *connection)

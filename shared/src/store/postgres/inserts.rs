@@ -13,7 +13,7 @@ use super::{chunks, transaction::Transaction, uniqueness};
 use crate::{
     job::{Inserted, JobId, NewJob},
     store::{
-        INLINE_LIMIT, StoreError,
+        INLINE_LIMIT, PAYLOAD_ATTEMPT, StoreError,
         idempotency::{self, KeyRow},
         inline,
         pool::Pool,
@@ -101,7 +101,7 @@ pub(super) async fn insert_keyed(
         .execute(&mut *connection)
         .await?;
     for job in accepted {
-        chunks::write(connection, job.id, 0, &job.payload).await?;
+        chunks::write(connection, job.id, PAYLOAD_ATTEMPT, &job.payload).await?;
     }
     Ok(jobs.iter().map(outcome_of).collect())
 }

@@ -72,7 +72,7 @@ pub struct PostgresSettings {
 pub struct PostgresStore {
     /// Half of the connections: for lists, counts, results, and whatever else may take its time.
     reader: Pool<Postgres>,
-    /// The other half: for moves, and for looks at jobs by their ids. Each is planned once.
+    /// The other half: for moves, and for looks at jobs and payloads by their ids. Each is planned once.
     writer: Pool<Postgres>,
     deadline: Duration,
     lookups: Lookups,

@@ -13,8 +13,8 @@ use crate::{
         Progress, Tenant, Unique, UniqueMode, failure::FailureType,
     },
     store::{
-        JobStore, KeeperStore, LogLine, ProgressReport, ReadStore, RegistryStore, ResultChunk,
-        RunStore, SuspectStore,
+        CHUNK_SIZE, JobStore, KeeperStore, LogLine, PAYLOAD_ATTEMPT, ProgressReport, ReadStore,
+        RegistryStore, ResultChunk, RunStore, SuspectStore,
         conformance::{empty_postgres, finish, new_job},
         sql,
     },
@@ -92,7 +92,7 @@ async fn rows_are_looked_up_whatever_the_size_they_were_planned_for() {
         for (name, statement, parameters) in prepared {
             let plan = plan_of(&store, &name, parameters).await;
             assert!(
-                !reads_all_jobs_or_keys(&plan),
+                !reads_all_rows(&plan),
                 "of {rows} rows, {prepare}: {statement}\n{plan:#?}"
             );
         }
@@ -118,7 +118,7 @@ fn a_plan_that_reads_everything_is_told_from_a_lookup() {
             "  Index Cond: (tenant = $1)",
         ],
     ] {
-        assert!(reads_all_jobs_or_keys(&of(plan)), "{plan:?}");
+        assert!(reads_all_rows(&of(plan)), "{plan:?}");
     }
     for plan in [
         [
@@ -130,12 +130,12 @@ fn a_plan_that_reads_everything_is_told_from_a_lookup() {
             "  Filter: (lease = $1)",
         ],
     ] {
-        assert!(!reads_all_jobs_or_keys(&of(&plan)), "{plan:?}");
+        assert!(!reads_all_rows(&of(&plan)), "{plan:?}");
     }
 }
 
-/// A part of each statement for moves that finds jobs or keys by a list of them, or one by one.
-const EVERY_LOOKUP: [&str; 14] = [
+/// A part of each statement for moves that finds jobs, keys or chunks by a list of them, or one by one.
+const EVERY_LOOKUP: [&str; 15] = [
     "UPDATE jobs SET state = 'running'",
     "UPDATE jobs SET state = 'succeeded'",
     "UPDATE jobs SET progress",
@@ -150,6 +150,7 @@ const EVERY_LOOKUP: [&str; 14] = [
     "DELETE FROM idempotency_keys WHERE ctid",
     "DELETE FROM unique_keys WHERE ctid",
     "UPDATE unique_keys",
+    "ELSE substr(body",
 ];
 
 /// The plan that a prepared statement has, a line a step and a line a condition.
@@ -169,19 +170,20 @@ async fn plan_of(store: &PostgresStore, name: &str, parameters: i32) -> Vec<Stri
 
 /// Whether a step goes through a whole table, or through an index of all its rows by less than what
 /// tells one from another.
-fn reads_all_jobs_or_keys(plan: &[String]) -> bool {
+fn reads_all_rows(plan: &[String]) -> bool {
     let of_all_rows = [
         ("jobs_pkey", &["(id "][..]),
         ("jobs_by_tenant", &["(tenant ", "(id "]),
         ("_keys_pkey", &["(tenant ", "(key "]),
         ("idempotency_keys_expired", &["(expires_at "]),
+        ("chunks_pkey", &["(job_id "]),
     ];
     plan.iter().enumerate().any(|(number, step)| {
         let condition = plan
             .get(number + 1)
             .filter(|condition| condition.contains("Index Cond"));
         let names = |column: &&str| condition.is_some_and(|condition| condition.contains(*column));
-        let of_table = ["jobs", "idempotency_keys", "unique_keys"]
+        let of_table = ["jobs", "idempotency_keys", "unique_keys", "chunks"]
             .iter()
             .any(|table| step.contains(&format!("Seq Scan on {table}")));
         let of_index = of_all_rows.iter().any(|(index, columns)| {
@@ -311,6 +313,8 @@ async fn claimed(store: &PostgresStore, ids: &[JobId], now: Timestamp) -> Vec<Cl
         bytes: Bytes::from_static(b"a piece"),
     };
     assert!(store.write_result_chunk(&chunk).await.unwrap());
+    let payload = store.body_chunk(chunk.id, PAYLOAD_ATTEMPT, 0, 0..CHUNK_SIZE);
+    assert_eq!(payload.await.unwrap(), None);
     jobs
 }
 

@@ -5,5 +5,6 @@ use super::PostgresStore;
 crate::store::reads::implement_reads!(
     PostgresStore,
     sqlx::Postgres,
+    payloads: writer,
     metadata: "metadata::jsonb ->> ", " = ", ""
 );

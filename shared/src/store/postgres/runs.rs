@@ -393,8 +393,7 @@ async fn succeed(
         if let Some(body) = result.body.inline()
             && moved.contains(&attempt_of(finish))
         {
-            let attempt = to_integer(finish.attempt);
-            chunks::write(connection, finish.id, attempt, body).await?;
+            chunks::write(connection, finish.id, finish.attempt, body).await?;
         }
     }
     Ok(moved)

@@ -13,11 +13,16 @@ use crate::{
 pub(super) fn write(
     connection: &Connection,
     job: JobId,
-    attempt: i32,
+    attempt: u32,
     body: &Bytes,
 ) -> Result<(), StoreError> {
     for (sequence, chunk) in chunks_of(body).enumerate() {
-        let chunk = params![job.as_uuid(), attempt, to_integer(sequence), &*chunk];
+        let chunk = params![
+            job.as_uuid(),
+            to_integer(attempt),
+            to_integer(sequence),
+            &*chunk
+        ];
         execute(connection, sql::INSERT_CHUNK, chunk)?;
     }
     Ok(())

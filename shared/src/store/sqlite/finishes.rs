@@ -82,7 +82,7 @@ fn succeed(
         if let Some(body) = result.body.inline()
             && moved.contains(&attempt_of(finish))
         {
-            chunks::write(connection, finish.id, to_integer(finish.attempt), body)?;
+            chunks::write(connection, finish.id, finish.attempt, body)?;
         }
     }
     Ok(moved)

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     job::{Inserted, JobId, KindName, LeaseId, NewJob},
     store::{
-        FirstClaim, FirstClaimed, StoreError,
+        FirstClaim, FirstClaimed, PAYLOAD_ATTEMPT, StoreError,
         idempotency::{self, KeyRow},
         inline,
         rows::{metadata_to_json, to_integer, to_milliseconds, to_seconds, to_size},
@@ -216,7 +216,7 @@ impl Rows<'_> {
             self.stored += statement.execute()?;
         }
         for job in jobs {
-            chunks::write(connection, job.id, 0, &job.payload)?;
+            chunks::write(connection, job.id, PAYLOAD_ATTEMPT, &job.payload)?;
         }
         Ok(())
     }

@@ -6,5 +6,6 @@ use super::SqliteStore;
 crate::store::reads::implement_reads!(
     SqliteStore,
     sqlx::Sqlite,
+    payloads: reader,
     metadata: "EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ", " AND value = ", ")"
 );

@@ -131,6 +131,7 @@ fn success(id: JobId, lease: LeaseId, now: Timestamp) -> Finish {
         id,
         attempt: 1,
         lease,
+        started_at: now,
         finished_at: now,
         outcome: Outcome::Succeeded(JobResult {
             content_type: "application/json".to_owned(),

@@ -105,7 +105,11 @@ impl Executor {
             limit = self.out_of_time(job) => (Ending::OutOfTime(limit), None),
             cause = self.told_to_stop(hold) => (Ending::Dropped, Some(cause)),
             () = self.draining.cancelled() => (Ending::Dropped, Some(StopCause::ShutDown)),
-            () = gives_way(hold) => (Ending::Dropped, None),
+            () = hold.stands_beside_suspects() => (Ending::Dropped, None),
+            () = out_of_patience(hold.sort) => {
+                let error = "the payload could not be read while all other jobs waited for it";
+                (Ending::Returned(Err(HandlerError::retry(error))), None)
+            }
             read = self.payloads.read(job.id, size) => match read {
                 Ok(payload) if hold.begins() => return Ok(payload),
                 Ok(_) => (Ending::Dropped, None),
@@ -226,11 +230,10 @@ impl Executor {
     }
 }
 
-/// Ends when a job that has not begun is to be handed back: one beside suspects that run apart, and a
-/// suspect for which all others have waited long enough.
-async fn gives_way(hold: &Hold) {
-    match hold.sort {
-        Sort::Ordinary => hold.stands_beside_suspects().await,
+/// Ends when a suspect has kept all other jobs waiting for its payload for long enough.
+async fn out_of_patience(sort: Sort) {
+    match sort {
+        Sort::Ordinary => std::future::pending().await,
         Sort::Suspects => sleep(PROBATION).await,
     }
 }

@@ -13,7 +13,7 @@ use coatcheck_shared::{
 };
 use tokio::{sync::mpsc, time::sleep};
 
-use crate::{claimer::Sort, pause::Pause, running::Hold};
+use crate::{pause::Pause, running::Hold};
 
 /// Records the ends of attempts.
 pub(crate) struct Finisher {
@@ -66,6 +66,7 @@ impl Finisher {
             id: hold.id,
             attempt: hold.attempt,
             lease: hold.lease.id,
+            started_at: hold.started_at,
             finished_at: self.clock.now(),
             outcome,
         };
@@ -80,7 +81,7 @@ impl Finisher {
                 if state.is_terminal() {
                     // A signal that finds no room costs whoever waits one more look.
                     let _ = self.finished.try_send(hold.id);
-                } else if name == "released" && hold.sort == Sort::Ordinary {
+                } else if name == "released" {
                     self.released().push(hold.id);
                 }
             }
@@ -88,8 +89,7 @@ impl Finisher {
         }
     }
 
-    /// The jobs that were handed back since this was last asked, but for suspects, which need no
-    /// hints.
+    /// The jobs that were handed back since this was last asked.
     pub(crate) fn take_released(&self) -> Vec<JobId> {
         std::mem::take(&mut *self.released())
     }

@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{HandlerError, pause::Pause};
 
-/// How many are read at once: more would take the store's connections from what is short.
+/// How many are read at once: more would take most of the store's connections from what is short.
 const AT_ONCE: usize = 2;
 
 /// Reads payloads.

@@ -11,6 +11,7 @@ use std::{
 
 use coatcheck_shared::{
     job::{ClaimedJob, JobId},
+    timestamp::Timestamp,
     trace,
 };
 use tokio::{
@@ -35,6 +36,8 @@ pub(crate) struct Run {
 pub(crate) struct Hold {
     pub(crate) id: JobId,
     pub(crate) attempt: u32,
+    /// When it was claimed. No other claim under its lease has that time.
+    pub(crate) started_at: Timestamp,
     pub(crate) lease: Lease,
     /// Fires when the job has been told to stop.
     pub(crate) cancel_requested: CancellationToken,
@@ -68,7 +71,7 @@ impl Drop for Apart {
 }
 
 struct Entry {
-    attempt: u32,
+    started_at: Timestamp,
     sort: Sort,
     /// None while its payload is being read.
     begun: Option<Instant>,
@@ -94,7 +97,7 @@ impl Running {
         self.entries().insert(
             job.id,
             Entry {
-                attempt: job.attempt,
+                started_at: job.started_at,
                 sort,
                 begun,
                 cancel_requested: cancel_requested.clone(),
@@ -105,6 +108,7 @@ impl Running {
         let hold = Arc::new(Hold {
             id: job.id,
             attempt: job.attempt,
+            started_at: job.started_at,
             lease,
             cancel_requested,
             span: span_of(&job),
@@ -189,8 +193,11 @@ enum Settles {
 }
 
 impl Hold {
-    /// Ends where suspects run apart from this job.
+    /// Ends when suspects run apart from this job.
     pub(crate) async fn stands_beside_suspects(&self) {
+        if self.sort == Sort::Suspects {
+            return std::future::pending().await;
+        }
         let mut apart = self.running.apart.subscribe();
         // The sender is there for as long as this is.
         let _ = apart.wait_for(|apart| *apart).await;
@@ -205,7 +212,7 @@ impl Hold {
         }
         self.running.note_begun(self.sort);
         let own = entries.get_mut(&self.id);
-        if let Some(own) = own.filter(|entry| entry.attempt == self.attempt) {
+        if let Some(own) = own.filter(|entry| entry.started_at == self.started_at) {
             own.begun = Some(Instant::now());
         }
         drop(entries);
@@ -219,7 +226,7 @@ impl Drop for Hold {
         let mut entries = self.running.entries();
         if entries
             .get(&self.id)
-            .is_some_and(|entry| entry.attempt == self.attempt)
+            .is_some_and(|entry| entry.started_at == self.started_at)
         {
             entries.remove(&self.id);
         }

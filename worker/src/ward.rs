@@ -126,7 +126,7 @@ impl Ward {
             }
             metrics::counter!("coatcheck_suspect_runs_total").increment(count as u64);
             self.settle().await?;
-            // Those that were handed back unread have shown nothing.
+            // Those of which the payload could not be read have shown nothing.
             if self.running.suspects_begun() - begun == count {
                 self.group = (self.group * 2).min(LARGEST_GROUP);
             }

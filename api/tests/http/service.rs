@@ -191,6 +191,7 @@ impl Running {
             id: self.id,
             attempt: self.attempt,
             lease: self.lease,
+            started_at: self.started_at,
             finished_at: service.backend.clock.now(),
             outcome,
         }

@@ -27,6 +27,7 @@ pub(super) async fn jobs(
                     id,
                     attempt: u32::try_from(attempt).unwrap_or_default(),
                     lease,
+                    started_at: now,
                     finished_at: now,
                     outcome: Outcome::Failed(Failure::new(FailureType::Error, message)),
                 });

@@ -132,6 +132,9 @@ pub struct Finish {
     pub attempt: u32,
     /// The lease under which it was claimed.
     pub lease: LeaseId,
+    /// When it was claimed: tells it from the attempt before, if that was handed back and was claimed
+    /// anew under the same lease.
+    pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
     /// How it ended.

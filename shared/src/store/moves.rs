@@ -190,7 +190,9 @@ impl Locked {
     /// The end of the running attempt otherwise than by success; none where this row is no
     /// longer that attempt's.
     pub(super) fn finish(&self, finish: &Finish) -> Option<Moved> {
-        let own = self.lifecycle.attempt == finish.attempt && self.lease == Some(finish.lease);
+        let own = self.lifecycle.attempt == finish.attempt
+            && self.lease == Some(finish.lease)
+            && self.started_at == Some(finish.started_at);
         if !own {
             return None;
         }

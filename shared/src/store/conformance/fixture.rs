@@ -143,6 +143,7 @@ pub(in crate::store) fn finish(job: &ClaimedJob, outcome: Outcome) -> Finish {
         id: job.id,
         attempt: job.attempt,
         lease: job.lease,
+        started_at: job.started_at,
         finished_at: now(),
         outcome,
     }

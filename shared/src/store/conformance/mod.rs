@@ -98,6 +98,7 @@ stores_conform! {
         a_retry_waits_for_its_time_and_keeps_its_history
         a_failed_job_keeps_its_failure
         a_released_attempt_does_not_count
+        a_release_asked_again_leaves_the_next_attempt_alone
         progress_is_the_newest_attempts
         logs_are_kept_in_order_and_once
     }

@@ -340,6 +340,19 @@ pub(super) async fn a_released_attempt_does_not_count(fixture: &Fixture) {
     );
 }
 
+pub(super) async fn a_release_asked_again_leaves_the_next_attempt_alone(fixture: &Fixture) {
+    let lease = fixture.lease().await;
+    let job = fixture.running(lease).await;
+    fixture.finish(&job, Outcome::Released).await;
+    let again = fixture.claim(lease, &[job.id]).await.pop().unwrap();
+    assert_eq!((again.attempt, again.lease), (job.attempt, job.lease));
+    let outcome = fixture.finish(&job, Outcome::Released).await;
+    assert_eq!(outcome, FinishOutcome::Stale);
+    assert_eq!(fixture.state(job.id).await, State::Running);
+    fixture.finish(&again, Outcome::Released).await;
+    assert_eq!(fixture.state(job.id).await, State::Queued);
+}
+
 pub(super) async fn progress_is_the_newest_attempts(fixture: &Fixture) {
     let lease = fixture.lease().await;
     let job = fixture.running(lease).await;

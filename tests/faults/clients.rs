@@ -142,11 +142,17 @@ fn submission(rng: &mut StdRng, round: &str, key: &str, jobs: Jobs) -> Value {
         4..=8 => rng.random_range(0..300),
         _ => rng.random_range(0..jobs.longest_ms.max(1)),
     };
+    // Beyond what lies in a job's row: its run reads it first.
+    let rest = if rng.random_ratio(1, 8) {
+        "x".repeat(40_000)
+    } else {
+        String::new()
+    };
     let mark = |fails: u32| {
         // One that is tried again and again is short each time, or it alone would take half a minute.
         let ms = if fails > 0 { ms.min(300) } else { ms };
         let seconds = f64::from(ms) / 1_000.0;
-        json!({"command": "mark", "input": format!("{seconds} {fails}\n")})
+        json!({"command": "mark", "input": format!("{seconds} {fails}\n{rest}")})
     };
     let (kind, payload) = match rng.random_range(0..20) {
         0..=3 => ("sleep", json!({"ms": ms})),

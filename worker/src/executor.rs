@@ -105,8 +105,10 @@ impl Executor {
             limit = self.out_of_time(job) => (Ending::OutOfTime(limit), None),
             cause = self.told_to_stop(hold) => (Ending::Dropped, Some(cause)),
             () = self.draining.cancelled() => (Ending::Dropped, Some(StopCause::ShutDown)),
-            () = hold.stands_beside_suspects() => (Ending::Dropped, None),
-            () = out_of_patience(hold.sort) => {
+            () = hold.stands_beside_suspects(), if hold.sort == Sort::Ordinary => {
+                (Ending::Dropped, None)
+            }
+            () = sleep(PROBATION), if hold.sort == Sort::Suspects => {
                 let error = "the payload could not be read while all other jobs waited for it";
                 (Ending::Returned(Err(HandlerError::retry(error))), None)
             }
@@ -227,14 +229,6 @@ impl Executor {
             ending,
             Some(if lost { StopCause::LeaseLost } else { cause }),
         )
-    }
-}
-
-/// Ends when a suspect has kept all other jobs waiting for its payload for long enough.
-async fn out_of_patience(sort: Sort) {
-    match sort {
-        Sort::Ordinary => std::future::pending().await,
-        Sort::Suspects => sleep(PROBATION).await,
     }
 }
 

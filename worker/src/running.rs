@@ -193,11 +193,8 @@ enum Settles {
 }
 
 impl Hold {
-    /// Ends when suspects run apart from this job.
+    /// Ends when suspects run apart.
     pub(crate) async fn stands_beside_suspects(&self) {
-        if self.sort == Sort::Suspects {
-            return std::future::pending().await;
-        }
         let mut apart = self.running.apart.subscribe();
         // The sender is there for as long as this is.
         let _ = apart.wait_for(|apart| *apart).await;

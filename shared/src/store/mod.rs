@@ -388,6 +388,9 @@ pub const INLINE_LIMIT: usize = 32 * 1024;
 /// The size of a chunk in bytes; the last of a body may be smaller.
 pub const CHUNK_SIZE: usize = 256 * 1024;
 
+/// Under which attempt the chunks of a payload are kept. Those of results begin with 1.
+pub const PAYLOAD_ATTEMPT: u32 = 0;
+
 /// How long after a lease's end the rescuer looks for its jobs once more: a claim that had begun
 /// before it may have been committed after the first look.
 const SECOND_SWEEP_AFTER: Duration = Duration::from_secs(60);
@@ -405,9 +408,6 @@ fn in_order_of_unique_keys(jobs: &[NewJob]) -> Vec<&NewJob> {
     });
     keyed
 }
-
-/// Under which attempt the chunks of a payload are kept. Those of results begin with 1.
-pub const PAYLOAD_ATTEMPT: u32 = 0;
 
 /// The body of a result that stays in its job's row; none where it is in chunks.
 pub(crate) fn inline_result(body: &Body) -> Option<&[u8]> {

@@ -10,6 +10,7 @@ use coatcheck_shared::{
     settings::{Settings, load_from},
     store::{CHUNK_SIZE, ResultLookup},
 };
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::{
     task::JoinHandle,
@@ -73,6 +74,14 @@ impl Bed {
             settings,
             _directory: directory,
         }
+    }
+
+    /// Another connection to its database, beside the store.
+    pub(super) async fn connect(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new()
+            .filename(self.settings.data_dir.join("coatcheck.sqlite3"))
+            .busy_timeout(Duration::from_secs(10));
+        SqliteConnection::connect_with(&options).await.unwrap()
     }
 
     pub(super) fn start(&self, registry: Registry) -> Started {

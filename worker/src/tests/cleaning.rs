@@ -4,7 +4,7 @@ use coatcheck_shared::{
     clock::Clock,
     job::{Idempotency, Unique, UniqueMode},
 };
-use sqlx::SqlitePool;
+use sqlx::SqliteConnection;
 
 use super::{
     bed::{Bed, LONG},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::Registry;
 
-async fn keys(database: &SqlitePool, table: &str) -> Vec<String> {
+async fn keys(database: &mut SqliteConnection, table: &str) -> Vec<String> {
     let query = format!("SELECT key FROM {table} ORDER BY key");
     sqlx::query_scalar(sqlx::AssertSqlSafe(query))
         .fetch_all(database)
@@ -39,16 +39,16 @@ async fn keys_whose_time_is_over_are_forgotten_and_others_kept() {
         });
     }
     bed.submit(jobs).await;
-    let file = bed.settings.data_dir.join("coatcheck.sqlite3");
-    let database = SqlitePool::connect(&format!("sqlite://{}", file.display()))
-        .await
-        .unwrap();
-    assert_eq!(keys(&database, "idempotency_keys").await, ["kept", "over"]);
-    assert_eq!(keys(&database, "unique_keys").await, ["kept", "over"]);
+    let mut database = bed.connect().await;
+    assert_eq!(
+        keys(&mut database, "idempotency_keys").await,
+        ["kept", "over"]
+    );
+    assert_eq!(keys(&mut database, "unique_keys").await, ["kept", "over"]);
     let worker = bed.start(Registry::new());
     let forgotten = async {
         for table in ["idempotency_keys", "unique_keys"] {
-            while keys(&database, table).await != ["kept"] {
+            while keys(&mut database, table).await != ["kept"] {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         }

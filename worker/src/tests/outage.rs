@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coatcheck_shared::{clock::Clock, job::State, timestamp::Timestamp};
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, SqliteConnection};
 use tokio::time::sleep;
 
 use super::{
@@ -16,11 +16,7 @@ pub(super) struct Outage(SqliteConnection);
 
 impl Outage {
     pub(super) async fn begin(bed: &Bed) -> Self {
-        let file = bed.settings.data_dir.join("coatcheck.sqlite3");
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .busy_timeout(Duration::from_secs(10));
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let mut connection = bed.connect().await;
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut connection)
             .await

@@ -4,7 +4,7 @@ use coatcheck_shared::{
     job::{NewJob, State},
     store::{CHUNK_SIZE, INLINE_LIMIT},
 };
-use sqlx::{Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::Executor;
 
 use super::{
     bed::Bed,
@@ -69,16 +69,6 @@ async fn a_large_payload_reaches_its_handler_whole() {
     worker.end().await.unwrap();
 }
 
-impl Bed {
-    /// Does to the rows what the store never does.
-    async fn execute(&self, sql: &'static str) {
-        let file = self.settings.data_dir.join("coatcheck.sqlite3");
-        let file = SqliteConnectOptions::new().filename(file);
-        let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
-        connection.execute(sql).await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_payload_whose_reading_is_refused_fails_its_jobs_attempts() {
     let bed = Bed::new("").await;
@@ -87,7 +77,11 @@ async fn a_payload_whose_reading_is_refused_fails_its_jobs_attempts() {
     let no_row_can_be_read = "ALTER TABLE chunks RENAME TO stored_chunks; \
                               CREATE VIEW chunks AS SELECT job_id, attempt, sequence, \
                               abs(-9223372036854775808) AS body FROM stored_chunks";
-    bed.execute(no_row_can_be_read).await;
+    bed.connect()
+        .await
+        .execute(no_row_can_be_read)
+        .await
+        .unwrap();
 
     let worker = bed.start(echoes());
     let job = bed.finished(small).await;
@@ -104,7 +98,8 @@ async fn a_payload_whose_reading_is_refused_fails_its_jobs_attempts() {
 async fn a_payload_that_is_not_there_as_a_whole_fails_its_job_alone() {
     let bed = Bed::new("").await;
     let damaged = bed.submit_one(echo(&bed, CHUNK_SIZE + 1)).await;
-    bed.execute("DELETE FROM chunks WHERE sequence = 1").await;
+    let damage = "DELETE FROM chunks WHERE sequence = 1";
+    bed.connect().await.execute(damage).await.unwrap();
     let whole = bed.submit_one(echo(&bed, CHUNK_SIZE + 1)).await;
 
     let worker = bed.start(echoes());
